@@ -1,0 +1,935 @@
+"""Brandon-Tiny in PyTorch, read from top to bottom: norm, linear, rotary, attention, feed-forward, block, model, heads.
+
+Shapes: B sequences of T tokens, R registers, H query heads, K key-value heads of size d, D hidden units, V tokens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from torch.nn import functional
+from transformers import initialization as init
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.generation import GenerationMixin
+from transformers.modeling_layers import GenericForSequenceClassification, GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.utils import can_return_tuple
+
+from .configuration_brandon import BrandonConfig
+from .conversion_brandon import convert_original_state_dict, is_original_state_dict, read_safetensors
+from .generation_brandon import mtp_decoding
+
+
+@dataclass
+class BrandonCausalLMOutput(CausalLMOutputWithPast):
+    """`CausalLMOutputWithPast` with the logits of the multi-token-prediction heads.
+
+    Args:
+        mtp_logits: One (B, T, V) tensor per head; head k predicts the token k + 2 places ahead. `None` unless asked for.
+    """
+
+    mtp_logits: tuple[torch.Tensor, ...] | None = None
+
+
+class BrandonRMSNorm(nn.Module):
+    """Root-mean-square norm (arXiv:1910.07467), computed in float32."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        wide = hidden.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(hidden.dtype)
+
+
+class TernaryLinear(nn.Linear):
+    """A linear layer that uses its weight rounded to {-1, 0, 1} times its mean absolute value (arXiv:2402.17764).
+
+    Gradients pass straight through the rounding.
+
+    Args:
+        parts: Row counts of the matrices stacked in the weight; each has a scale of its own.
+    """
+
+    def __init__(self, in_features: int, parts: tuple[int, ...]):
+        super().__init__(in_features, sum(parts), bias=False)
+        self.parts = parts
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return functional.linear(inputs, self.quantized_weight())
+
+    def quantized_weight(self) -> torch.Tensor:
+        """The weight as the layer uses it, (out_features, in_features); differentiable by the identity."""
+        rounded = []
+        for part in self.weight.detach().split(self.parts):
+            scale = part.abs().mean() + 1e-8
+            rounded.append((part / scale).round().clamp(-1, 1) * scale)
+        return torch.cat(rounded) + (self.weight - self.weight.detach())
+
+
+def _linear(config: BrandonConfig, in_features: int, *parts: int) -> nn.Linear:
+    """One matrix for several outputs of the same input."""
+    if config.ternary_weights:
+        return TernaryLinear(in_features, parts)
+    return nn.Linear(in_features, sum(parts), bias=False)
+
+
+def rotary_embedding(config: BrandonConfig, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines of the rotation angles, each (B or 1, 1, T, d / 2) in float32 (arXiv:2104.09864)."""
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=positions.device) / config.head_dim
+    angles = positions[:, None, :, None].float() * config.rope_theta**-exponents
+    return angles.cos(), angles.sin()
+
+
+def rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotate the pairs (k, k + d/2) of each head. (B, heads, T, d) -> the same shape and dtype."""
+    first, second = heads.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(heads.dtype)
+
+
+def eager_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float = 1.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Plain attention with an additive mask.
+
+    Query (B, H, T, d), key and value (B, K, N, d) give (B, T, H, d) and the weights (B, H, T, N).
+    """
+    groups = query.shape[1] // key.shape[1]
+    scores = query @ key.repeat_interleave(groups, dim=1).transpose(2, 3) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = functional.dropout(weights, dropout)
+    return (weights @ value.repeat_interleave(groups, dim=1)).transpose(1, 2), weights
+
+
+@dataclass
+class LayerContext:
+    """What every layer of one forward pass shares.
+
+    Args:
+        rotary: Cosines and sines, each (B or 1, 1, rows, d / 2).
+        mask: `None` for causal (or a single row that sees everything), else what the implementation takes.
+        implementation: Name of the attention implementation.
+        past_key_values: Cache of the tokens; it carries the registers' keys and values as `register_states`.
+        num_prepended: Number of register rows before the tokens: R or 0.
+        value_weights: (L, 2) weights of own and first values, if they are learned.
+        attention_kwargs: Further arguments of the attention implementation.
+    """
+
+    rotary: tuple[torch.Tensor, torch.Tensor]
+    mask: torch.Tensor | None
+    implementation: str
+    past_key_values: Any
+    num_prepended: int
+    value_weights: torch.Tensor | None
+    attention_kwargs: dict[str, Any]
+
+
+class BrandonAttention(nn.Module):
+    """Grouped-query self-attention with registers, value residual and an optional output gate.
+
+    One matrix computes query, key, value (and the gate): at this size the number of kernels sets the speed.
+    """
+
+    is_causal = True
+
+    def __init__(self, config: BrandonConfig):
+        super().__init__()
+        self.config = config
+        self.heads, self.kv_heads, self.head_dim = (
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            config.head_dim,
+        )
+        self.num_key_value_groups = self.heads // self.kv_heads
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        gate = [self.heads] if config.attention_output_gate else []
+        self.qkv_proj = _linear(config, config.hidden_size, query, key, key, *gate)
+        self.o_proj = _linear(config, query, config.hidden_size)
+        self.o_proj.writes_residual = True
+        if config.qk_norm:
+            self.q_norm = BrandonRMSNorm(self.head_dim, config.rms_norm_eps)
+            self.k_norm = BrandonRMSNorm(self.head_dim, config.rms_norm_eps)
+
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        first_value: torch.Tensor | None,
+        context: LayerContext,
+        layer_idx: int,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """(B, R + T or T, D) to the attention output of the same shape, the raw values and the weights if asked for.
+
+        `first_value` are the raw values of the first layer, (B, K, R + T or T, d), to be added to this layer's.
+        """
+        batch, length, _ = hidden.shape
+        projected = self.qkv_proj(hidden)
+        qkv_size = (self.heads + 2 * self.kv_heads) * self.head_dim
+        heads = projected[..., :qkv_size].view(batch, length, -1, self.head_dim).transpose(1, 2)
+        query_key, raw_value = heads.split([self.heads + self.kv_heads, self.kv_heads], dim=1)
+        if self.config.qk_norm:
+            query, key = query_key.split([self.heads, self.kv_heads], dim=1)
+            query_key = torch.cat([self.q_norm(query), self.k_norm(key)], dim=1)
+        query, key = rotate(query_key, *context.rotary).split([self.heads, self.kv_heads], dim=1)
+
+        value = raw_value
+        if first_value is not None:
+            if context.value_weights is None:
+                value = raw_value + first_value
+            else:
+                weights = context.value_weights[layer_idx].to(raw_value.dtype)
+                value = weights[0] * raw_value + weights[1] * first_value
+
+        registers = None
+        cache = context.past_key_values
+        if cache is not None:
+            if context.num_prepended:
+                rows = context.num_prepended
+                registers = (key[:1, :, :rows].contiguous(), value[:1, :, :rows].contiguous())
+                cache.register_states.append(registers)
+                key, value = key[:, :, rows:], value[:, :, rows:]
+            elif self.config.num_registers:
+                registers = cache.register_states[layer_idx]
+            key, value = cache.update(key, value, layer_idx)
+
+        attended, weights = self._attend(query, key, value, registers, context)
+        if self.config.attention_output_gate:
+            attended = attended * torch.sigmoid(projected[..., qkv_size:, None])
+        return self.o_proj(attended.reshape(batch, length, -1)), raw_value, weights
+
+    def _attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        registers: tuple[torch.Tensor, torch.Tensor] | None,
+        context: LayerContext,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Attention output (B, rows, H, d) and, where the implementation gives them, the weights."""
+        scaling = self.head_dim**-0.5
+        dropout = self.config.dropout if self.training else 0.0
+        on_cpu = context.implementation == "sdpa" and query.device.type == "cpu"
+        if on_cpu and query.shape[2] == 1:
+            return attend_one_row(query * scaling, key, value, registers, context.mask), None
+        if registers is not None:
+            key = torch.cat([registers[0].expand(key.shape[0], -1, -1, -1), key], dim=2)
+            value = torch.cat([registers[1].expand(value.shape[0], -1, -1, -1), value], dim=2)
+        if on_cpu and not torch.compiler.is_compiling():
+            return attend_in_blocks(query * scaling, key, value, context.mask, dropout), None
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(context.implementation, eager_attention)
+        return attend(
+            self, query, key, value, context.mask, dropout=dropout, scaling=scaling, **context.attention_kwargs
+        )
+
+
+def attend_one_row(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    registers: tuple[torch.Tensor, torch.Tensor] | None,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """Attention of one scaled query row, (B, H, 1, d), over (B, K, N, d) and the registers; gives (B, 1, H, d).
+
+    The heads that share a key become the rows of one product, and the registers' keys are not copied next to the
+    cached ones.
+    """
+    batch, kv_heads, _, head_dim = key.shape
+    query = query.view(batch, kv_heads, -1, head_dim)
+    scores = query @ key.transpose(2, 3)
+    if registers is not None:
+        scores = torch.cat([query @ registers[0].to(key.dtype).transpose(2, 3), scores], dim=-1)
+    if mask is not None:
+        scores = _masked(scores, mask)
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
+    if registers is None:
+        return (weights @ value).reshape(batch, 1, -1, head_dim)
+    rows = registers[0].shape[2]
+    attended = weights[..., :rows] @ registers[1].to(value.dtype) + weights[..., rows:] @ value
+    return attended.reshape(batch, 1, -1, head_dim)
+
+
+def attend_in_blocks(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    dropout: float,
+    rows_per_block: int = 128,
+) -> torch.Tensor:
+    """Attention of the scaled query (B, H, T, d) over (B, K, N, d), a block of rows at a time; gives (B, T, H, d).
+
+    Without a mask it is causal and N = T: a block of rows only meets the keys up to its last row. On the CPU these
+    few large products outrun the fused kernel, whose blocks are too small for heads of 32.
+    """
+    batch, heads, length, head_dim = query.shape
+    kv_heads = key.shape[1]
+    query = query.reshape(batch, kv_heads, heads // kv_heads, length, head_dim)
+    key, value = key.transpose(2, 3).unsqueeze(2), value.unsqueeze(2)
+    blocks = []
+    for start in range(0, length, rows_per_block):
+        stop = min(start + rows_per_block, length)
+        seen = stop if mask is None else key.shape[-1]
+        scores = query[:, :, :, start:stop] @ key[..., :seen]
+        if mask is None:
+            visible = torch.ones(stop - start, seen, dtype=torch.bool, device=query.device).tril(start)
+        else:
+            visible = mask[:, :, None, start:stop]
+        scores = _masked(scores, visible)
+        weights = functional.dropout(torch.softmax(scores, dim=-1), dropout).to(value.dtype)
+        blocks.append(weights @ value[..., :seen, :])
+    attended = torch.cat(blocks, dim=3) if len(blocks) > 1 else blocks[0]
+    return attended.reshape(batch, heads, length, head_dim).transpose(1, 2)
+
+
+def _masked(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Apply a boolean (true: visible) or additive mask; masked scores stay finite."""
+    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if mask.dtype == torch.bool else scores + mask
+
+
+class BrandonMLP(nn.Module):
+    """SwiGLU (arXiv:2002.05202) or squared-ReLU (arXiv:2109.08668) feed-forward network. (..., D) -> (..., D)."""
+
+    def __init__(self, config: BrandonConfig):
+        super().__init__()
+        width, hidden = config.hidden_size, config.intermediate_size
+        self.dropout = config.dropout
+        self.gated = config.mlp_type == "swiglu"
+        if self.gated:
+            self.gate_up_proj = _linear(config, width, hidden, hidden)
+        else:
+            self.up_proj = _linear(config, width, hidden)
+        self.down_proj = _linear(config, hidden, width)
+        self.down_proj.writes_residual = True
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        if self.gated:
+            gate, up = self.gate_up_proj(hidden).chunk(2, dim=-1)
+            inner = functional.silu(gate) * up
+        else:
+            inner = functional.relu(self.up_proj(hidden)).square()
+        return functional.dropout(self.down_proj(inner), self.dropout, self.training)
+
+
+class BrandonBlock(GradientCheckpointingLayer):
+    """Attention and feed-forward network, each after a norm and inside a residual connection."""
+
+    def __init__(self, config: BrandonConfig):
+        super().__init__()
+        self.attention_norm = BrandonRMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.attention = BrandonAttention(config)
+        self.mlp_norm = BrandonRMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = BrandonMLP(config)
+
+    def forward(
+        self, hidden: torch.Tensor, first_value: torch.Tensor | None, context: LayerContext, layer_idx: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """See `BrandonAttention.forward`."""
+        attended, value, weights = self.attention(self.attention_norm(hidden), first_value, context, layer_idx)
+        hidden = hidden + attended
+        return hidden + self.mlp(self.mlp_norm(hidden)), value, weights
+
+
+class DepthWeightedAverage(nn.Module):
+    """DenseFormer's average over depth (arXiv:2402.02622, equation 2), starting as the identity."""
+
+    def __init__(self, layers: int):
+        super().__init__()
+        self.weight = nn.Parameter(self.identity(layers, layers + 1))
+
+    @staticmethod
+    def identity(rows: int, columns: int) -> torch.Tensor:
+        """Weights that keep each layer's own output."""
+        return torch.eye(rows, columns).roll(1, dims=1)
+
+    def forward(self, states: list[torch.Tensor], layer: int) -> torch.Tensor:
+        """Average the embeddings and the outputs of layers 0 to `layer`: `layer + 2` states, each (B, T, D)."""
+        weights = self.weight[layer].to(states[0].dtype)
+        if states[0].shape[1] == 1 and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            return torch.tensordot(weights[: layer + 2], torch.stack(states), dims=1)
+        average = states[0] * weights[0]
+        for state, weight in zip(states[1:], weights[1:], strict=False):
+            average = torch.addcmul(average, state, weight)
+        return average
+
+
+def visible_keys(
+    queries: int,
+    keys: int,
+    offset: int | torch.Tensor,
+    padding: torch.Tensor | None,
+    documents: torch.Tensor | None,
+    device: torch.device,
+) -> torch.Tensor:
+    """Which keys each query may see: itself and earlier ones that are no padding and of the same document.
+
+    Args:
+        queries: Number T of queries.
+        keys: Number N of keys, the queries' own included.
+        offset: Index of the first query among the keys.
+        padding: (B, tokens so far), 0 where a token is padding.
+        documents: (B or 1, T), an integer per document; only when there is no past.
+        device: Where to build the mask.
+
+    Returns:
+        A boolean tensor (B or 1, 1, T, N).
+    """
+    columns = torch.arange(keys, device=device)
+    visible = (columns <= torch.arange(queries, device=device)[:, None] + offset)[None, None]
+    if padding is not None:
+        padding = padding.to(device=device, dtype=torch.bool)
+        visible = visible & functional.pad(padding, (0, keys - padding.shape[1]))[:, None, None]
+    if documents is not None:
+        visible = visible & (documents[:, None, :, None] == documents[:, None, None, :])
+    return visible
+
+
+def _as_taken_by(implementation: str, visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A boolean mask as `sdpa` takes it, or additive for the implementations that add it to the scores."""
+    if implementation == "sdpa":
+        return visible
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, torch.finfo(dtype).min)
+
+
+def document_indices(position_ids: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor | None:
+    """Number the documents of packed rows: one starts where a position does not follow the one before it.
+
+    Args:
+        position_ids: (B or 1, T).
+        padding: (B, T), 0 where a token is padding, or `None`. Positions of padding start no document.
+
+    Returns:
+        (B or 1, T) integers, or `None` if every row holds one document. While a graph is being traced the answer is
+        unknown and the integers are returned.
+    """
+    starts = position_ids[:, 1:] != position_ids[:, :-1] + 1
+    if padding is not None and padding.dim() == 2 and padding.shape[1] == position_ids.shape[1]:
+        real = padding.to(device=position_ids.device, dtype=torch.bool)
+        starts = starts & real[:, 1:] & real[:, :-1]
+    if not torch.compiler.is_compiling() and not bool(starts.any()):
+        return None
+    return functional.pad(starts, (1, 0)).cumsum(dim=1)
+
+
+class BrandonPreTrainedModel(PreTrainedModel):
+    """Initialisation and loading of all Brandon classes."""
+
+    config: BrandonConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["BrandonModel"]  # at most 110M parameters: never worth splitting over devices
+    _skip_keys_device_placement = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _heads = ("lm_head.", "mtp_heads.", "score.")
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Standard deviation 1 / sqrt(fan-in); matrices that write to the residual stream are divided by sqrt(2 L)."""
+        if isinstance(module, nn.Linear):
+            depth = 2 * self.config.num_hidden_layers if getattr(module, "writes_residual", False) else 1
+            init.normal_(module.weight, std=(module.weight.shape[1] * depth) ** -0.5)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
+        elif isinstance(module, BrandonRMSNorm):
+            init.ones_(module.weight)
+        elif isinstance(module, DepthWeightedAverage):
+            init.copy_(module.weight, module.identity(*module.weight.shape))
+        elif isinstance(module, BrandonModel):
+            for parameter in (module.registers, module.step_embeddings):
+                if parameter is not None:
+                    init.normal_(parameter, std=0.02)
+            if module.resonance_gate is not None:
+                init.zeros_(module.resonance_gate)
+            if module.value_weights is not None:
+                init.ones_(module.value_weights)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, for native and original folders, except that incomplete checkpoints are errors.
+
+        Raises:
+            ValueError: A tensor is missing, unexpected or mis-shaped, tied matrices differ, or a file is truncated; the
+                message names it. Only a task head that the checkpoint never had may be missing, and only heads that
+                this class lacks may be left over.
+        """
+        wants_info = kwargs.pop("output_loading_info", False)
+        try:
+            model, info = super().from_pretrained(
+                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+            )
+        except SafetensorError as error:
+            raise ValueError(f"{pretrained_model_name_or_path}: not a complete safetensors file: {error}") from error
+        model._check_loading(info, str(pretrained_model_name_or_path))
+        return (model, info) if wants_info else model
+
+    def _check_loading(self, info: dict[str, Any], source: str) -> None:
+        names = set(self.state_dict())
+        new_heads = [
+            head
+            for head in self._heads
+            if {name for name in names if name.startswith(head)} <= set(info["missing_keys"])
+            and (head == "mtp_heads." or type(self).__name__ not in (self.config.architectures or ()))
+        ]
+        for word, keys, allowed in (
+            ("lacks", info["missing_keys"], new_heads),
+            ("holds the unexpected", info["unexpected_keys"], self._heads),
+        ):
+            bad = sorted(key for key in keys if not key.startswith(tuple(allowed)))
+            if bad:
+                raise ValueError(
+                    f"{source} {word} tensor {bad[0]!r}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
+                )
+        for key, *shapes in info["mismatched_keys"]:
+            raise ValueError(f"{source}: tensor {key!r} has shape {shapes[0]}, the config wants {shapes[1]}")
+
+    @staticmethod
+    def _load_pretrained_model(
+        model: Any, state_dict: Any, checkpoint_files: Any, load_config: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Let transformers load, after translating tensors in the original's layout."""
+        if state_dict is None and checkpoint_files and str(checkpoint_files[0]).endswith(".safetensors"):
+            names = {name for file in checkpoint_files for name in safe_open(file, framework="pt").keys()}  # noqa: SIM118
+            if is_original_state_dict(names):
+                state_dict = read_safetensors(checkpoint_files)
+        if state_dict is not None and is_original_state_dict(state_dict):
+            state_dict = convert_original_state_dict(state_dict, model.config)
+            checkpoint_files, load_config = None, replace(load_config, sharded_metadata=None)
+        return PreTrainedModel._load_pretrained_model(
+            model, state_dict, checkpoint_files, load_config, *args, **kwargs
+        )
+
+
+class BrandonModel(BrandonPreTrainedModel):
+    """The stack of blocks between the embeddings and the final norm.
+
+    Registers are rows prepended before layer 0 at positions 0 to R - 1; tokens start at position R. What the registers
+    compute depends on the weights alone, so a cache stores the tokens' keys and values only and the registers' beside
+    them, once per layer, in `past_key_values.register_states`. They are computed anew whenever a cache starts empty.
+    """
+
+    def __init__(self, config: BrandonConfig):
+        super().__init__(config)
+        config.check()
+        width, loops = config.hidden_size, config.num_loops
+        self.embed_tokens = nn.Embedding(config.vocab_size, width)
+        self.blocks = nn.ModuleList(BrandonBlock(config) for _ in range(config.num_unique_blocks))
+        self.norm = BrandonRMSNorm(width, config.rms_norm_eps)
+        self.dwa = DepthWeightedAverage(config.layers_per_loop) if config.depth_weighted_average else None
+        self.feedback_norm = BrandonRMSNorm(width, config.rms_norm_eps) if config.loop_feedback else None
+        self.registers = _parameter(config.num_registers, width) if config.num_registers else None
+        self.step_embeddings = _parameter(loops, width) if config.step_embedding else None
+        self.resonance_gate = _parameter(width) if config.resonance_gate else None
+        learned = config.value_residual == "learned"
+        self.value_weights = _parameter(config.num_hidden_layers, 2) if learned else None
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embed_tokens = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPast:
+        """Hidden states of the tokens, (B, T, D), after the final norm and without registers.
+
+        Args:
+            input_ids: (B, T) token ids; or give `inputs_embeds`, (B, T, D).
+            attention_mask: (B, tokens so far) with 0 at padding; or (B or 1, 1, T, keys), boolean or additive, over
+                tokens alone. Registers are always visible.
+            position_ids: (B or 1, T) positions of the tokens in their text, from 0. Where they do not increase by one a
+                new document starts, which sees nothing of the one before. Default: counted from `attention_mask`.
+            past_key_values: Cache of earlier tokens; it is extended in place.
+            use_cache: Return a cache. Default: the config's, but not while training nor for packed documents.
+            output_hidden_states: Also return the embeddings and the state after each layer, L + 1 tensors (B, T, D),
+                the last one after the final norm.
+            output_attentions: Also return L tensors (B, H, T, keys), computed by eager attention. The weight on
+                registers is what a row lacks to 1.
+
+        Raises:
+            ValueError: Not exactly one of `input_ids` and `inputs_embeds` is given, the text is longer than the
+                context, or packed documents meet a mode that cannot keep them apart.
+        """
+        config = self.config
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        embeddings = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        length, device = embeddings.shape[1], embeddings.device
+        if length > config.max_position_embeddings:
+            raise ValueError(
+                f"a text of {length} tokens is longer than the context, "
+                f"max_position_embeddings={config.max_position_embeddings}"
+            )
+        output_attentions = config.output_attentions if output_attentions is None else output_attentions
+        keep_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        implementation = "eager" if output_attentions else config._attn_implementation
+
+        past_length = 0 if past_key_values is None else past_key_values.get_seq_length()
+        documents = None
+        if position_ids is None:
+            position_ids = _positions(attention_mask, length, past_length, device)
+        elif length > 1 and (attention_mask is None or attention_mask.dim() == 2):
+            if past_key_values is None or not torch.compiler.is_compiling():
+                documents = document_indices(position_ids, attention_mask)
+        if documents is not None and not torch.compiler.is_compiling():
+            if use_cache or past_key_values is not None:
+                raise ValueError("packed documents (position_ids that restart) cannot be cached: pass use_cache=False")
+            use_cache = False
+        checkpointed = self.gradient_checkpointing and self.training
+        if use_cache is None:
+            use_cache = config.use_cache and not self.training and documents is None
+        if checkpointed:
+            use_cache, past_key_values = False, None
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=config)
+
+        hidden = functional.dropout(embeddings, config.dropout, self.training)
+        prepended = 0
+        if self.registers is not None and _registers_are_due(past_key_values, past_length):
+            prepended = config.num_registers
+            hidden = torch.cat([self.registers.to(hidden.dtype).expand(len(hidden), -1, -1), hidden], dim=1)
+            if past_key_values is not None:
+                past_key_values.register_states = []
+        context = LayerContext(
+            rotary=rotary_embedding(config, self._row_positions(position_ids, prepended)),
+            mask=self._mask(
+                implementation, embeddings, attention_mask, documents, past_key_values, past_length, prepended
+            ),
+            implementation=implementation,
+            past_key_values=past_key_values,
+            num_prepended=prepended,
+            value_weights=self.value_weights,
+            attention_kwargs=self._attention_kwargs(implementation, documents, position_ids, kwargs),
+        )
+
+        states: list[torch.Tensor] = [hidden]
+        attentions: list[torch.Tensor] = []
+        first_value = None
+        before = hidden
+        for loop in range(config.num_loops):
+            if loop and self.resonance_gate is not None and prepended:
+                gate = torch.sigmoid(self.resonance_gate)
+                blended = gate * hidden[:, :prepended] + (1 - gate) * self.registers.to(hidden.dtype)
+                hidden = torch.cat([blended, hidden[:, prepended:]], dim=1)
+            if self.step_embeddings is not None:
+                hidden = hidden + self.step_embeddings[loop]
+            if loop and self.feedback_norm is not None:
+                hidden = hidden + self.feedback_norm(before)
+            before = hidden
+            in_loop = [hidden]
+            for index in range(config.layers_per_loop):
+                layer = loop * config.layers_per_loop + index
+                block = self.blocks[index // config.block_repeat]
+                hidden, value, weights = block(hidden, first_value, context, layer)
+                if first_value is None and config.value_residual != "none":
+                    first_value = value
+                if self.dwa is not None:
+                    in_loop.append(hidden)
+                    hidden = self.dwa(in_loop, index)
+                if keep_states:
+                    states.append(hidden)
+                if output_attentions:
+                    attentions.append(weights[:, :, prepended:, config.num_registers :])
+        hidden = self.norm(hidden[:, prepended:])
+        return BaseModelOutputWithPast(
+            last_hidden_state=hidden,
+            past_key_values=past_key_values,
+            hidden_states=(*(state[:, prepended:] for state in states[:-1]), hidden) if keep_states else None,
+            attentions=tuple(attentions) if output_attentions else None,
+        )
+
+    def _row_positions(self, position_ids: torch.Tensor, prepended: int) -> torch.Tensor:
+        """Positions of all rows: registers first, tokens after the registers whether these are rows or cached."""
+        positions = position_ids + self.config.num_registers
+        if prepended:
+            rows = torch.arange(prepended, device=positions.device)[None]
+            positions = torch.cat([rows.expand(len(positions), -1), positions], dim=1)
+        return positions
+
+    def _mask(
+        self,
+        implementation: str,
+        embeddings: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        documents: torch.Tensor | None,
+        cache: Cache | None,
+        past_length: int | torch.Tensor,
+        prepended: int,
+    ) -> torch.Tensor | None:
+        """The mask over registers and tokens in the form the implementation takes."""
+        length, registers = embeddings.shape[1], self.config.num_registers
+        if "flash" in implementation:
+            if documents is not None and (registers or len(documents) > 1 or attention_mask is not None):
+                raise ValueError(
+                    f"attn_implementation={implementation!r} cannot keep packed documents apart here: use 'sdpa'"
+                )
+            if attention_mask is None or attention_mask.dim() != 2:
+                return attention_mask
+            return functional.pad(attention_mask, (registers, 0), value=1)
+
+        keys = length if cache is None else cache.get_mask_sizes(length, 0)[0]
+        if attention_mask is not None and attention_mask.dim() == 4:
+            mask = attention_mask
+            if implementation != "sdpa" and mask.dtype == torch.bool:
+                mask = _as_taken_by(implementation, mask, embeddings.dtype)
+        else:
+            padding = attention_mask
+            if padding is not None and not torch.compiler.is_compiling() and bool(padding.all()):
+                padding = None
+            causal = keys == length if cache is None else isinstance(past_length, int) and past_length == 0
+            causal = causal and (keys == length) and (prepended == registers)
+            one_row = length == 1 and not prepended and (cache is None or not cache.is_compileable)
+            if implementation == "sdpa" and padding is None and documents is None and (causal or one_row):
+                return None
+            visible = visible_keys(length, keys, past_length, padding, documents, embeddings.device)
+            mask = _as_taken_by(implementation, visible, embeddings.dtype)
+        if registers:
+            everything = mask.dtype == torch.bool
+            mask = functional.pad(mask, (registers, 0), value=everything)
+        if prepended:
+            rows = visible_keys(prepended, mask.shape[-1], 0, None, None, mask.device)
+            if mask.dtype != torch.bool:
+                rows = _as_taken_by("eager", rows, mask.dtype)
+            mask = torch.cat([rows.expand(*mask.shape[:2], -1, -1), mask], dim=2)
+        return mask if implementation != "flex_attention" else mask.expand(len(embeddings), -1, -1, -1)
+
+    def _attention_kwargs(
+        self, implementation: str, documents: torch.Tensor | None, position_ids: torch.Tensor, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What flash attention needs to keep packed documents apart."""
+        if "flash" not in implementation:
+            return {}
+        lengths = {name: value for name, value in kwargs.items() if name.startswith(("cu_seq_lens", "max_length"))}
+        if lengths and self.config.num_registers:
+            raise ValueError("cu_seq_lens cannot express registers shared by all documents: use attn_implementation='sdpa'")
+        return lengths | ({"position_ids": position_ids} if documents is not None else {})
+
+
+def _parameter(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(*shape))
+
+
+def _positions(
+    attention_mask: torch.Tensor | None, length: int, past_length: int | torch.Tensor, device: torch.device
+) -> torch.Tensor:
+    """Positions of the new tokens, (B or 1, T): their index among the tokens that are no padding."""
+    if attention_mask is not None and attention_mask.dim() == 2:
+        return (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -length:].to(device)
+    return (torch.arange(length, device=device) + past_length)[None]
+
+
+def _registers_are_due(cache: Cache | None, past_length: int | torch.Tensor) -> bool:
+    """Whether the register rows must be computed: there is no cache, it is empty, or it was filled without them."""
+    if cache is None or getattr(cache, "register_states", None) is None:
+        return True
+    return not torch.compiler.is_compiling() and int(past_length) == 0
+
+
+class BrandonMTPHead(nn.Module):
+    """Turns the final state of a token, (..., D), into the state that predicts a later token (arXiv:2404.19737)."""
+
+    def __init__(self, config: BrandonConfig):
+        super().__init__()
+        self.proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.norm = BrandonRMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.proj(hidden))
+
+
+class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
+    """Brandon with a language-modelling head and, optionally, multi-token-prediction heads."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+
+    def __init__(self, config: BrandonConfig):
+        super().__init__(config)
+        self.model = BrandonModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.mtp_heads = nn.ModuleList(BrandonMTPHead(config) for _ in range(config.num_mtp_heads))
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        output_mtp_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> BrandonCausalLMOutput:
+        """Logits (B, T, V) and, with labels, the loss. See `BrandonModel.forward` for the arguments not listed.
+
+        Args:
+            labels: (B, T) ids, -100 where nothing is to be predicted; shifted here. For packed documents set the
+                first label of each document to -100, as `DataCollatorWithFlattening` does.
+            logits_to_keep: Compute the logits of this many last tokens only (0: all), or of these indices.
+            output_mtp_logits: Also return the heads' logits. The loss is then the mean of the next-token loss and one
+                loss per head; targets beyond a token's document do not count. Default: while training with labels.
+        """
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        hidden = outputs.last_hidden_state[:, kept]
+        logits = self.lm_head(hidden)
+        if output_mtp_logits is None:
+            output_mtp_logits = self.training and labels is not None
+        mtp_logits = None
+        if output_mtp_logits and self.mtp_heads:
+            mtp_logits = tuple(self.lm_head(head(hidden)) for head in self.mtp_heads)
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+            for places, head_logits in enumerate(mtp_logits or (), start=1):
+                ahead = _labels_ahead(labels, places, position_ids)
+                count = kwargs.get("num_items_in_batch", (ahead[:, 1:] != -100).sum().clamp(min=1))
+                loss = loss + self.loss_function(
+                    logits=head_logits,
+                    labels=ahead,
+                    vocab_size=self.config.vocab_size,
+                    **{**kwargs, "num_items_in_batch": count},
+                )
+            loss = loss / (1 + len(mtp_logits or ()))
+        return BrandonCausalLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            mtp_logits=mtp_logits,
+        )
+
+    def generate(self, *args: Any, draft_with_mtp: bool = False, **kwargs: Any) -> Any:
+        """As in transformers; `draft_with_mtp=True` decodes greedily in fewer steps.
+
+        The multi-token-prediction heads draft the tokens after the next one, and the next step verifies them: the
+        tokens are those of greedy decoding. See `mtp_decoding`.
+
+        Raises:
+            ValueError: Prompt and `max_new_tokens` exceed the context, or drafting meets a model without such heads,
+                sampling, beams, several prompts or a static cache.
+        """
+        if draft_with_mtp:
+            kwargs["custom_generate"] = mtp_decoding
+        return super().generate(*args, **kwargs)
+
+    def _prepare_generated_length(
+        self,
+        generation_config: Any,
+        has_default_max_length: bool,
+        has_default_min_length: bool,
+        model_input_name: str,
+        input_ids_length: int,
+        inputs_tensor: torch.Tensor,
+    ) -> Any:
+        """Refuse texts longer than the context before anything is computed."""
+        generation_config = super()._prepare_generated_length(
+            generation_config,
+            has_default_max_length,
+            has_default_min_length,
+            model_input_name,
+            input_ids_length,
+            inputs_tensor,
+        )
+        prompt = max(input_ids_length, inputs_tensor.shape[1])
+        new = generation_config.max_length - input_ids_length
+        limit = self.config.max_position_embeddings
+        if prompt + new > limit:
+            raise ValueError(
+                f"a prompt of {prompt} tokens and {new} new ones exceed the context, max_position_embeddings={limit}"
+            )
+        return generation_config
+
+    @staticmethod
+    def create_masks_for_generate(
+        config: BrandonConfig,
+        inputs_embeds: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        past_key_values: Cache,
+        **kwargs: Any,
+    ) -> torch.Tensor | None:
+        """The mask over tokens, (B or 1, 1, T, keys), that generation passes to compiled steps over static caches."""
+        if attention_mask is not None and attention_mask.dim() == 4 or "flash" in config._attn_implementation:
+            return attention_mask
+        length, keys = inputs_embeds.shape[1], past_key_values.get_mask_sizes(inputs_embeds.shape[1], 0)[0]
+        offset = past_key_values.get_seq_length()
+        visible = visible_keys(length, keys, offset, attention_mask, None, inputs_embeds.device)
+        return _as_taken_by(config._attn_implementation, visible, inputs_embeds.dtype)
+
+
+def _labels_ahead(labels: torch.Tensor, places: int, position_ids: torch.Tensor | None) -> torch.Tensor:
+    """Labels moved left by `places`; -100 where they run out or belong to another document. (B, T) -> (B, T)."""
+    moved = functional.pad(labels[:, places:], (0, places), value=-100)
+    if position_ids is None:
+        return moved
+    # The loss predicts a label from one place before it, places + 1 before where the label stood.
+    distance = position_ids[:, places + 1 :] - position_ids[:, : -places - 1]
+    same_document = functional.pad(distance == places + 1, (1, places), value=False)
+    return moved.masked_fill(~same_document[:, : labels.shape[1]], -100)
+
+
+class BrandonForSequenceClassification(GenericForSequenceClassification, BrandonPreTrainedModel):
+    """Brandon with a classification head on the last token that is no padding."""
+
+    def __init__(self, config: BrandonConfig):
+        BrandonPreTrainedModel.__init__(self, config)
+        self.num_labels = config.num_labels
+        self.model = BrandonModel(config)
+        self.score = nn.Linear(config.hidden_size, self.num_labels, bias=False)
+        self.post_init()
+
+
+BrandonConfig.register_for_auto_class()
+BrandonModel.register_for_auto_class("AutoModel")
+BrandonForCausalLM.register_for_auto_class("AutoModelForCausalLM")
+BrandonForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+
+__all__ = [
+    "BrandonCausalLMOutput",
+    "BrandonForCausalLM",
+    "BrandonForSequenceClassification",
+    "BrandonModel",
+    "BrandonPreTrainedModel",
+]

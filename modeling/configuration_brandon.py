@@ -104,7 +104,9 @@ class BrandonConfig(PreTrainedConfig):
         if rope:
             kind = rope.get("rope_type", rope.get("type", "default"))
             if kind != "default":
-                raise ValueError(f"rope_type={kind!r} is not supported: Brandon models rotate by plain RoPE ('default')")
+                raise ValueError(
+                    f"rope_type={kind!r} is not supported: Brandon models rotate by plain RoPE ('default')"
+                )
             self.rope_theta = rope.get("rope_theta", self.rope_theta)
         if self.num_key_value_heads is None:
             self.num_key_value_heads = self.num_attention_heads

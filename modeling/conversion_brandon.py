@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-
 _REQUIRED = {
     "dim": "hidden_size",
     "hidden_dim": "intermediate_size",
@@ -269,7 +268,9 @@ def load_original_pt(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.
         raise ValueError(f"{path} is not a torch checkpoint: {error}") from error
     refused = [name for name in pickled if not re.fullmatch(r"(__main__|(\w+\.)*model)\.ModelConfig", name)]
     if refused:
-        raise ValueError(f"{path} pickles {', '.join(sorted(refused))}, which is never loaded: only tensors and ModelConfig")
+        raise ValueError(
+            f"{path} pickles {', '.join(sorted(refused))}, which is never loaded: only tensors and ModelConfig"
+        )
     try:
         with torch.serialization.safe_globals([(_OriginalModelConfig, name) for name in pickled]):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)

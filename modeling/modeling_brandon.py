@@ -49,7 +49,33 @@ class BrandonRMSNorm(nn.Module):
         return self.weight * wide.to(hidden.dtype)
 
 
-class TernaryLinear(nn.Linear):
+class BrandonLinear(nn.Linear):
+    """A linear layer without bias that compiled decoding on a CPU can fuse.
+
+    One row times a matrix is bound by reading the matrix. Written as products and sums it becomes part of the
+    compiler's own kernels, on all threads; the library call it replaces runs on one.
+    """
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__(in_features, out_features, bias=False)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.apply_weight(inputs, self.weight)
+
+    @staticmethod
+    def apply_weight(inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """(..., in_features) times the transposed (out_features, in_features) weight."""
+        if _in_compiled_step(inputs) and inputs.numel() == weight.shape[1]:
+            return (weight * inputs.reshape(1, -1)).sum(dim=-1).view(*inputs.shape[:-1], -1)
+        return functional.linear(inputs, weight)
+
+
+def _in_compiled_step(inputs: torch.Tensor) -> bool:
+    """Whether a graph without gradients is being compiled for the CPU."""
+    return torch.compiler.is_compiling() and inputs.device.type == "cpu" and not torch.is_grad_enabled()
+
+
+class TernaryLinear(BrandonLinear):
     """A linear layer that uses its weight rounded to {-1, 0, 1} times its mean absolute value (arXiv:2402.17764).
 
     Gradients pass straight through the rounding.
@@ -59,11 +85,11 @@ class TernaryLinear(nn.Linear):
     """
 
     def __init__(self, in_features: int, parts: tuple[int, ...]):
-        super().__init__(in_features, sum(parts), bias=False)
+        super().__init__(in_features, sum(parts))
         self.parts = parts
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return functional.linear(inputs, self.quantized_weight())
+        return self.apply_weight(inputs, self.quantized_weight())
 
     def quantized_weight(self) -> torch.Tensor:
         """The weight as the layer uses it, (out_features, in_features); differentiable by the identity."""
@@ -74,11 +100,11 @@ class TernaryLinear(nn.Linear):
         return torch.cat(rounded) + (self.weight - self.weight.detach())
 
 
-def _linear(config: BrandonConfig, in_features: int, *parts: int) -> nn.Linear:
+def _linear(config: BrandonConfig, in_features: int, *parts: int) -> BrandonLinear:
     """One matrix for several outputs of the same input."""
     if config.ternary_weights:
         return TernaryLinear(in_features, parts)
-    return nn.Linear(in_features, sum(parts), bias=False)
+    return BrandonLinear(in_features, sum(parts))
 
 
 def rotary_embedding(config: BrandonConfig, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -251,17 +277,33 @@ def attend_one_row(
     """
     batch, kv_heads, _, head_dim = key.shape
     query = query.view(batch, kv_heads, -1, head_dim)
-    scores = query @ key.transpose(2, 3)
+    scores = _times_transposed(query, key)
     if registers is not None:
-        scores = torch.cat([query @ registers[0].to(key.dtype).transpose(2, 3), scores], dim=-1)
+        register_keys, register_values = (states.to(key.dtype) for states in registers)
+        scores = torch.cat([_times_transposed(query, register_keys), scores], dim=-1)
     if mask is not None:
         scores = _masked(scores, mask)
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
     if registers is None:
-        return (weights @ value).reshape(batch, 1, -1, head_dim)
-    rows = registers[0].shape[2]
-    attended = weights[..., :rows] @ registers[1].to(value.dtype) + weights[..., rows:] @ value
+        attended = _times(weights, value)
+    else:
+        rows = register_keys.shape[2]
+        attended = _times(weights[..., :rows], register_values) + _times(weights[..., rows:], value)
     return attended.reshape(batch, 1, -1, head_dim)
+
+
+def _times_transposed(rows: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """(B, K, G, d) times (B or 1, K, N, d) transposed: (B, K, G, N), fused where a step is compiled for the CPU."""
+    if _in_compiled_step(rows):
+        return (rows.unsqueeze(3) * keys.unsqueeze(2)).sum(dim=-1)
+    return rows @ keys.transpose(2, 3)
+
+
+def _times(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """(B, K, G, N) times (B or 1, K, N, d): (B, K, G, d), fused where a step is compiled for the CPU."""
+    if _in_compiled_step(weights):
+        return (weights.unsqueeze(4) * values.unsqueeze(2)).sum(dim=3)
+    return weights @ values
 
 
 def attend_in_blocks(
@@ -512,9 +554,7 @@ class BrandonPreTrainedModel(PreTrainedModel):
         if state_dict is not None and is_original_state_dict(state_dict):
             state_dict = convert_original_state_dict(state_dict, model.config)
             checkpoint_files, load_config = None, replace(load_config, sharded_metadata=None)
-        return PreTrainedModel._load_pretrained_model(
-            model, state_dict, checkpoint_files, load_config, *args, **kwargs
-        )
+        return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs)
 
 
 class BrandonModel(BrandonPreTrainedModel):
@@ -731,7 +771,9 @@ class BrandonModel(BrandonPreTrainedModel):
             return {}
         lengths = {name: value for name, value in kwargs.items() if name.startswith(("cu_seq_lens", "max_length"))}
         if lengths and self.config.num_registers:
-            raise ValueError("cu_seq_lens cannot express registers shared by all documents: use attn_implementation='sdpa'")
+            raise ValueError(
+                "cu_seq_lens cannot express registers shared by all documents: use attn_implementation='sdpa'"
+            )
         return lengths | ({"position_ids": position_ids} if documents is not None else {})
 
 
@@ -760,7 +802,7 @@ class BrandonMTPHead(nn.Module):
 
     def __init__(self, config: BrandonConfig):
         super().__init__()
-        self.proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.proj = BrandonLinear(config.hidden_size, config.hidden_size)
         self.norm = BrandonRMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -775,7 +817,7 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
     def __init__(self, config: BrandonConfig):
         super().__init__(config)
         self.model = BrandonModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = BrandonLinear(config.hidden_size, config.vocab_size)
         self.mtp_heads = nn.ModuleList(BrandonMTPHead(config) for _ in range(config.num_mtp_heads))
         self.post_init()
 
@@ -891,7 +933,7 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
         **kwargs: Any,
     ) -> torch.Tensor | None:
         """The mask over tokens, (B or 1, 1, T, keys), that generation passes to compiled steps over static caches."""
-        if attention_mask is not None and attention_mask.dim() == 4 or "flash" in config._attn_implementation:
+        if (attention_mask is not None and attention_mask.dim() == 4) or "flash" in config._attn_implementation:
             return attention_mask
         length, keys = inputs_embeds.shape[1], past_key_values.get_mask_sizes(inputs_embeds.shape[1], 0)[0]
         offset = past_key_values.get_seq_length()

@@ -20,21 +20,22 @@ At each position the first rule that matches takes the piece, as long as it can:
        space is left for rule 1 or 2 (a run that would thereby be empty is the
        leading space of rule 1 or 2)
 
-The rule needs no Unicode table and can be run over bytes, so a C program implements it in a few lines; GPT-2's expression
-needs the tables of \\p{L} and \\p{N}. The price against that expression is 1.0 % more tokens at 8192 entries
-(docs/decisions.md). A newline is always a token of its own: the tokens of a chat's header never depend on how the content
-begins, and a generation prompt is a prefix of the finished chat, token for token. Digits stand alone for arithmetic.
+The rule needs no Unicode table and can be run over bytes, so a C program implements it in a few lines; GPT-2's
+expression needs the tables of \\p{L} and \\p{N}. The price against that expression is 1.1 % more tokens at 8192 entries
+(docs/decisions.md). A newline is always a token of its own: the tokens of a chat's header never depend on how the
+content begins, so a generation prompt is a prefix of the finished chat, token for token. Digits stand alone for
+arithmetic.
 
 Special tokens
 --------------
 `<|bos|>` starts every document; `tokenizer(text)` adds it, `add_special_tokens=False` leaves it out. `<|eos|>` is
-`tokenizer.eos_token` and ends a document of plain text (TRL appends it to text without chat messages); a chat turn ends in
-`<|im_end|>`. A model that has seen both must stop at both: `generation_config.eos_token_id = [eos, im_end]`.
-`<|pad|>` is neither of them, so masking padding never masks an end.
+`tokenizer.eos_token` and ends a document of plain text (TRL appends it to text without chat messages); a chat turn ends
+in `<|im_end|>`. A model that has seen both must stop at both: `generation_config.eos_token_id = [eos, im_end]`, which
+TRL's online trainers read too. `<|pad|>` is neither of them, so masking padding never masks an end.
 
 As with every Hugging Face tokenizer, the text of a special token inside the input becomes that token. For text from
-strangers pass `split_special_tokens=True` to the call, or `sanitize_control_tokens=True` to `apply_chat_template`
-(transformers >= 5.20 or so): the content is then read as plain characters, the template's own tokens stay.
+strangers pass `split_special_tokens=True` to the call, or, where transformers has it, `sanitize_control_tokens=True` to
+`apply_chat_template`: the content is then read as plain characters while the template's own tokens stay tokens.
 """
 
 import itertools

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import get_safetensors_metadata, try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 
-_REQUIRED = {
+_SIZES = {
     "dim": "hidden_size",
     "hidden_dim": "intermediate_size",
     "n_heads": "num_attention_heads",
@@ -24,18 +25,20 @@ _REQUIRED = {
     "vocab_size": "vocab_size",
     "max_seq_len": "max_position_embeddings",
 }
-_OPTIONAL = {
+_NUMBERS = {
     "dropout": ("dropout", 0.15),
-    "weight_tying": ("tie_word_embeddings", True),
     "norm_eps": ("rms_norm_eps", 1e-5),
     "rope_theta": ("rope_theta", 10000.0),
+}
+_FLAGS = {
+    "weight_tying": ("tie_word_embeddings", True),
     "dense_former": ("depth_weighted_average", False),
-    "n_registers": ("num_registers", 0),
     "ternary": ("ternary_weights", False),
 }
 _FIXED = {"normalization": "rmsnorm", "position_encoding": "rope"}
-_DERIVED = {"activation", "total_parameters", "head_dim"}  # exports say "swiglu" whatever the model holds
+_DERIVED = {"activation", "total_parameters"}  # exports say "swiglu" whatever the model holds
 _BLOCK_TENSOR = re.compile(r"(layers|_unique_layers)\.(\d+)\.(.+)")
+_NEVER_NATIVE = re.compile(r"tok_embeddings\.weight|(layers|_unique_layers)\.\d+\.attention\.wq\.weight")
 
 
 def is_original_config(config: Mapping[str, Any]) -> bool:
@@ -45,7 +48,7 @@ def is_original_config(config: Mapping[str, Any]) -> bool:
 
 def is_original_state_dict(names: Iterable[str]) -> bool:
     """Whether tensor names are those of the original implementation."""
-    return "tok_embeddings.weight" in names
+    return any(_NEVER_NATIVE.fullmatch(name) for name in names)
 
 
 def original_config_to_native(config: Mapping[str, Any], tensor_names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -56,47 +59,51 @@ def original_config_to_native(config: Mapping[str, Any], tensor_names: Iterable[
         tensor_names: Names of the checkpoint's tensors, from which missing fields are inferred.
 
     Raises:
-        ValueError: A field is missing or names something the original does not have.
+        ValueError: A field is missing, of the wrong type, or names something the original does not have.
     """
     given = dict(config)
     names = None if tensor_names is None else set(tensor_names)
-    native: dict[str, Any] = {"model_type": "brandon-tiny", "architectures": ["BrandonForCausalLM"]}
-    given.pop("model_type", None)
-    given.pop("architectures", None)
-    for old, new in _REQUIRED.items():
-        if old not in given:
-            raise ValueError(f"the original-layout config has no field {old!r} (it has {', '.join(sorted(config))})")
-        native[new] = given.pop(old)
-    for old, (new, default) in _OPTIONAL.items():
-        native[new] = given.pop(old, default)
+
+    def integer(field: str, default: int | None = None, minimum: int = 1) -> int:
+        if field not in given and default is None:
+            raise ValueError(f"the original-layout config has no field {field!r} (it has {', '.join(sorted(config))})")
+        value = given.pop(field, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise ValueError(
+                f"{field}={value!r} in the original-layout config must be an integer of at least {minimum}"
+            )
+        return value
+
+    def flag(field: str, default: bool) -> bool:
+        value = given.pop(field, None)
+        if value is not None and not isinstance(value, bool):
+            raise ValueError(f"{field}={value!r} in the original-layout config must be true or false")
+        return default if value is None else value
+
+    native: dict[str, Any] = {new: integer(old) for old, new in _SIZES.items()}
+    native |= {new: given.pop(old, default) for old, (new, default) in _NUMBERS.items()}
+    native |= {new: flag(old, default) for old, (new, default) in _FLAGS.items()}
+    native |= {"model_type": "brandon-tiny", "architectures": ["BrandonForCausalLM"]}
+    native["head_dim"] = native["hidden_size"] // native["num_attention_heads"]
     for field, expected in _FIXED.items():
         if given.pop(field, expected) != expected:
             raise ValueError(f"{field}={config[field]!r} is not supported: the original has only {expected!r}")
 
-    def option(field: str, inferred: bool) -> bool:
-        value = given.pop(field, None)
-        return inferred if value is None else bool(value)
-
-    loops = given.pop("n_loops", 1)
-    depth = given.pop("n_layers", None)
-    for field, value in (("n_layers", depth), ("n_loops", loops)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{field}={value!r} in the original-layout config must be a positive integer")
+    depth, loops = integer("n_layers"), integer("n_loops", 1)
     native["num_hidden_layers"] = depth * loops
     native["num_loops"] = loops
-    native["block_repeat"] = 2 if given.pop("block_sharing", False) and depth > 1 else 1
-    native["value_residual"] = "add" if given.pop("value_residual", False) else "none"
-    native["num_mtp_heads"] = given.pop("n_predict", 1) - 1
+    native["block_repeat"] = 2 if flag("block_sharing", False) and depth > 1 else 1
+    native["value_residual"] = "add" if flag("value_residual", False) else "none"
+    native["num_mtp_heads"] = integer("n_predict", 1) - 1
+    native["num_registers"] = integer("n_registers", 0, minimum=0)
     gated = names is None or any(name.endswith("feed_forward.w3.weight") for name in names)
-    native["mlp_type"] = "relu_squared" if option("relu_squared", not gated) else "swiglu"
-    steps = option("step_embedding", "step_embeddings.weight" in (names or ()))
-    feedback = option("feedback", "feedback_norm.weight" in (names or ()))
+    native["mlp_type"] = "relu_squared" if flag("relu_squared", not gated) else "swiglu"
+    steps = flag("step_embedding", "step_embeddings.weight" in (names or ()))
+    feedback = flag("feedback", "feedback_norm.weight" in (names or ()))
     native["step_embedding"] = steps and loops > 1
     native["loop_feedback"] = feedback and loops > 1
     native["resonance_gate"] = native["num_registers"] > 0 and loops > 1
-    for field in _DERIVED:
-        given.pop(field, None)
-    return {**given, **native}
+    return {field: value for field, value in given.items() if field not in _DERIVED} | native
 
 
 def convert_original_state_dict(state_dict: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
@@ -116,10 +123,14 @@ def convert_original_state_dict(state_dict: Mapping[str, torch.Tensor], config: 
     blocks: dict[int, dict[str, torch.Tensor]] = {}
     rest: dict[str, torch.Tensor] = {}
     for name, tensor in state_dict.items():
+        if not tensor.is_floating_point():
+            raise ValueError(f"tensor {name!r} holds {tensor.dtype}, not floating-point numbers")
         match = _BLOCK_TENSOR.fullmatch(name)
         if match is None:
             rest[name] = tensor
             continue
+        if match[1] != "layers" and config.block_repeat == 1 < config.layers_per_loop:
+            raise ValueError(f"tensor {name!r} belongs to shared blocks, but the config has block_sharing=false")
         index = int(match[2])
         limit = config.layers_per_loop if match[1] == "layers" else config.num_unique_blocks
         if index >= limit:
@@ -165,6 +176,8 @@ def convert_original_state_dict(state_dict: Mapping[str, torch.Tensor], config: 
         if block:
             raise ValueError(f"tensor {old + min(block)!r} is unexpected: the config has no place for it")
 
+    if config.tie_word_embeddings and "tok_embeddings.weight" not in rest and "output.weight" in rest:
+        rest["tok_embeddings.weight"] = rest.pop("output.weight")  # safetensors' save_model keeps one name of the two
     embeddings = take(rest, "tok_embeddings.weight", (vocabulary, width))
     native["model.embed_tokens.weight"] = embeddings
     native["model.norm.weight"] = take(rest, "norm.weight", (width,))
@@ -207,12 +220,13 @@ def checkpoint_files(folder: Path) -> list[Path]:
     if (folder / "model.safetensors").is_file() or not index.is_file():
         return [path for path in [folder / "model.safetensors"] if path.is_file()]
     try:
-        files = [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{index} is not a shard index: {error}") from error
-    for path in files:
+        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        files = [folder / name for name in names]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{index} is not a shard index: {error!r}") from error
+    for name, path in zip(names, files, strict=True):
         if not path.is_file():
-            raise ValueError(f"{index} names {path.name!r}, which is not there")
+            raise ValueError(f"{index} names {name!r}, which is not there")
     return files
 
 
@@ -226,8 +240,8 @@ def read_tensor_names(folder: Path) -> set[str] | None:
     return {name for path in files for name in _open(path).keys()} if files else None  # noqa: SIM118 - no mapping
 
 
-def read_safetensors(files: Iterable[str | Path]) -> dict[str, torch.Tensor]:
-    """All tensors of the given safetensors files.
+def read_safetensors(files: Iterable[str | Path], names: Collection[str] | None = None) -> dict[str, torch.Tensor]:
+    """The named tensors, by default all, of the given safetensors files.
 
     Raises:
         ValueError: A file is truncated or is no safetensors file.
@@ -235,8 +249,34 @@ def read_safetensors(files: Iterable[str | Path]) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for path in files:
         opened = _open(path)
-        tensors.update({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118 - no mapping
+        held = opened.keys() if names is None else set(opened.keys()) & set(names)
+        tensors.update({name: opened.get_tensor(name) for name in held})
     return tensors
+
+
+def find_tensor_names(source: str, subfolder: str = "", revision: str | None = None) -> set[str] | None:
+    """Names of a checkpoint's tensors, or `None` if they cannot be had without downloading the weights.
+
+    Args:
+        source: A local folder or file in one, or the name of a Hub repository, of which only file headers are read.
+        subfolder: Where in `source` the checkpoint is.
+        revision: Of the Hub repository.
+
+    Raises:
+        ValueError: A local file is truncated or is no safetensors file.
+    """
+    path = Path(source)
+    if path.exists():
+        return read_tensor_names((path if path.is_dir() else path.parent) / subfolder)
+    if subfolder:
+        return None
+    cached = try_to_load_from_cache(source, "model.safetensors", revision=revision)
+    if isinstance(cached, str):
+        return read_tensor_names(Path(cached).parent)
+    try:
+        return set(get_safetensors_metadata(source, revision=revision).weight_map)
+    except Exception:  # offline, not a repository, no safetensors: loading the weights will say what is wrong
+        return None
 
 
 def _open(path: str | Path) -> Any:
@@ -244,6 +284,9 @@ def _open(path: str | Path) -> Any:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a complete safetensors file: {error}") from error
+
+
+_MODEL_CONFIG = re.compile(r"(__main__|(\w+\.)*model)\.ModelConfig")
 
 
 class _OriginalModelConfig:
@@ -260,13 +303,16 @@ def load_original_pt(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.
         The configuration's fields and the tensors, both under their original names.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The file is no such checkpoint, or it pickles any other class or function; the message names it.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
     try:
         pickled = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except (RuntimeError, ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a torch checkpoint: {error}") from error
-    refused = [name for name in pickled if not re.fullmatch(r"(__main__|(\w+\.)*model)\.ModelConfig", name)]
+    except Exception as error:  # torch raises many kinds for damaged archives
+        raise ValueError(f"{path} is not a complete torch checkpoint in the zip format: {error}") from error
+    refused = [name for name in pickled if not _MODEL_CONFIG.fullmatch(name)]
     if refused:
         raise ValueError(
             f"{path} pickles {', '.join(sorted(refused))}, which is never loaded: only tensors and ModelConfig"
@@ -274,13 +320,14 @@ def load_original_pt(path: str | Path) -> tuple[dict[str, Any], dict[str, torch.
     try:
         with torch.serialization.safe_globals([(_OriginalModelConfig, name) for name in pickled]):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged archives
+    except Exception as error:  # the same
         raise ValueError(f"{path} cannot be read as a torch checkpoint: {error}") from error
     for field, kind in (("config", _OriginalModelConfig), ("model_state_dict", dict)):
         if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(field), kind):
             raise ValueError(f"{path} holds no {field!r} as the original's save_checkpoint writes it")
     state_dict = checkpoint["model_state_dict"]
     for name, tensor in state_dict.items():
-        if not isinstance(tensor, torch.Tensor):
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise ValueError(f"{path}: entry {name!r} of model_state_dict is no tensor")
-    return dict(vars(checkpoint["config"])), state_dict
+    # torch.compile puts a prefix before every name
+    return dict(vars(checkpoint["config"])), {n.removeprefix("_orig_mod."): t for n, t in state_dict.items()}

@@ -3,8 +3,10 @@
 Shapes: B sequences of T tokens, R registers, H query heads, K key-value heads of size d, D hidden units, V tokens.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +22,14 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .configuration_brandon import BrandonConfig
-from .conversion_brandon import convert_original_state_dict, is_original_state_dict, read_safetensors
+from .conversion_brandon import (
+    convert_original_state_dict,
+    is_original_state_dict,
+    load_original_pt,
+    original_config_to_native,
+    read_safetensors,
+    read_tensor_names,
+)
 from .generation_brandon import mtp_decoding
 
 
@@ -29,7 +38,8 @@ class BrandonCausalLMOutput(CausalLMOutputWithPast):
     """`CausalLMOutputWithPast` with the logits of the multi-token-prediction heads.
 
     Args:
-        mtp_logits: One (B, T, V) tensor per head; head k predicts the token k + 2 places ahead. `None` unless asked for.
+        mtp_logits: One (B, T, V) tensor per head; head k predicts the token k + 2 places ahead. `None` unless
+            asked for.
     """
 
     mtp_logits: tuple[torch.Tensor, ...] | None = None
@@ -150,6 +160,7 @@ class LayerContext:
     Args:
         rotary: Cosines and sines, each (B or 1, 1, rows, d / 2).
         mask: `None` for causal (or a single row that sees everything), else what the implementation takes.
+        aligned: Row i stands for key i and sees none after it.
         implementation: Name of the attention implementation.
         past_key_values: Cache of the tokens; it carries the registers' keys and values as `register_states`.
         num_prepended: Number of register rows before the tokens: R or 0.
@@ -159,6 +170,7 @@ class LayerContext:
 
     rotary: tuple[torch.Tensor, torch.Tensor]
     mask: torch.Tensor | None
+    aligned: bool
     implementation: str
     past_key_values: Any
     num_prepended: int
@@ -256,7 +268,7 @@ class BrandonAttention(nn.Module):
             key = torch.cat([registers[0].expand(key.shape[0], -1, -1, -1), key], dim=2)
             value = torch.cat([registers[1].expand(value.shape[0], -1, -1, -1), value], dim=2)
         if on_cpu and not torch.compiler.is_compiling():
-            return attend_in_blocks(query * scaling, key, value, context.mask, dropout), None
+            return attend_in_blocks(query * scaling, key, value, context.mask, dropout, context.aligned), None
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(context.implementation, eager_attention)
         return attend(
             self, query, key, value, context.mask, dropout=dropout, scaling=scaling, **context.attention_kwargs
@@ -312,12 +324,13 @@ def attend_in_blocks(
     value: torch.Tensor,
     mask: torch.Tensor | None,
     dropout: float,
+    aligned: bool = True,
     rows_per_block: int = 128,
 ) -> torch.Tensor:
     """Attention of the scaled query (B, H, T, d) over (B, K, N, d), a block of rows at a time; gives (B, T, H, d).
 
-    Without a mask it is causal and N = T: a block of rows only meets the keys up to its last row. On the CPU these
-    few large products outrun the fused kernel, whose blocks are too small for heads of 32.
+    Without a mask it is causal. If rows and keys are `aligned`, a block of rows only meets the keys up to its last row.
+    On the CPU these few large products outrun the fused kernel, whose blocks are too small for heads of 32.
     """
     batch, heads, length, head_dim = query.shape
     kv_heads = key.shape[1]
@@ -326,12 +339,12 @@ def attend_in_blocks(
     blocks = []
     for start in range(0, length, rows_per_block):
         stop = min(start + rows_per_block, length)
-        seen = stop if mask is None else key.shape[-1]
+        seen = stop if aligned else key.shape[-1]
         scores = query[:, :, :, start:stop] @ key[..., :seen]
         if mask is None:
             visible = torch.ones(stop - start, seen, dtype=torch.bool, device=query.device).tril(start)
         else:
-            visible = mask[:, :, None, start:stop]
+            visible = mask[:, :, None, start:stop, :seen]
         scores = _masked(scores, visible)
         weights = functional.dropout(torch.softmax(scores, dim=-1), dropout).to(value.dtype)
         blocks.append(weights @ value[..., :seen, :])
@@ -505,55 +518,93 @@ class BrandonPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers, for native and original folders, except that incomplete checkpoints are errors.
+        """As in transformers, for native and original folders and original `.pt` files, but strict.
 
         Raises:
             ValueError: A tensor is missing, unexpected or mis-shaped, tied matrices differ, or a file is truncated; the
-                message names it. Only a task head that the checkpoint never had may be missing, and only heads that
-                this class lacks may be left over.
+                message names it. Only a task head that the checkpoint never had may be missing, only heads that this
+                class lacks may be left over, and with `ignore_mismatched_sizes=True` only heads may differ in shape.
         """
-        wants_info = kwargs.pop("output_loading_info", False)
+        source = pretrained_model_name_or_path
+        wants_info, resizes_heads = (kwargs.pop(k, False) for k in ("output_loading_info", "ignore_mismatched_sizes"))
+        if source is not None and os.path.isfile(source) and str(source).endswith(".pt"):
+            fields, kwargs["state_dict"] = load_original_pt(source)
+            if kwargs.get("config") is None:
+                kwargs["config"] = BrandonConfig.from_dict(original_config_to_native(fields, kwargs["state_dict"]))
+            source = None
+        elif source is not None and os.path.isdir(source) and not kwargs.get("variant"):
+            read_tensor_names(Path(source, kwargs.get("subfolder") or ""))  # damaged files fail before any work
         try:
             model, info = super().from_pretrained(
-                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+                source, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
         except SafetensorError as error:
-            raise ValueError(f"{pretrained_model_name_or_path}: not a complete safetensors file: {error}") from error
-        model._check_loading(info, str(pretrained_model_name_or_path))
+            raise ValueError(f"{source} is not a complete safetensors file: {error}") from error
+        model._check_loading(info, pretrained_model_name_or_path, resizes_heads, kwargs)
         return (model, info) if wants_info else model
 
-    def _check_loading(self, info: dict[str, Any], source: str) -> None:
+    def _check_loading(self, info: dict[str, Any], source: Any, resizes_heads: bool, kwargs: dict[str, Any]) -> None:
         names = set(self.state_dict())
-        new_heads = [
-            head
-            for head in self._heads
-            if {name for name in names if name.startswith(head)} <= set(info["missing_keys"])
-            and (head == "mtp_heads." or type(self).__name__ not in (self.config.architectures or ()))
-        ]
+        for key, stored, wanted in info["mismatched_keys"]:
+            if not (resizes_heads and key.startswith(self._heads)):
+                raise ValueError(
+                    f"{source}: tensor {key!r} has shape {tuple(stored)}, the config wants {tuple(wanted)}"
+                )
+        missing = set(info["missing_keys"])
+        new, foreign = [], [head for head in self._heads if not any(name.startswith(head) for name in names)]
+        if not {base.__name__ for base in type(self).__mro__} & set(self.config.architectures or ()):
+            new = [head for head in self._heads if {name for name in names if name.startswith(head)} <= missing]
+        elif hasattr(self, "mtp_heads"):
+            heads = self.config.num_mtp_heads
+            stored_heads = self._stored_mtp_heads(source, kwargs) if {*missing, *info["unexpected_keys"]} else heads
+            new = [f"mtp_heads.{head}." for head in range(stored_heads, heads)]
+            foreign = ["score.", *(f"mtp_heads.{head}." for head in range(heads, stored_heads))]
         for word, keys, allowed in (
-            ("lacks", info["missing_keys"], new_heads),
-            ("holds the unexpected", info["unexpected_keys"], self._heads),
+            ("lacks", missing, new),
+            ("holds the unexpected", info["unexpected_keys"], foreign),
         ):
             bad = sorted(key for key in keys if not key.startswith(tuple(allowed)))
             if bad:
                 raise ValueError(
                     f"{source} {word} tensor {bad[0]!r}" + (f" and {len(bad) - 1} more" if len(bad) > 1 else "")
                 )
-        for key, *shapes in info["mismatched_keys"]:
-            raise ValueError(f"{source}: tensor {key!r} has shape {shapes[0]}, the config wants {shapes[1]}")
+
+    def _stored_mtp_heads(self, source: Any, kwargs: dict[str, Any]) -> int:
+        """How many heads the checkpoint's own config states, whatever this model's says."""
+        where = {key: kwargs[key] for key in ("cache_dir", "revision", "subfolder", "token") if kwargs.get(key)}
+        try:
+            stored, _ = BrandonConfig.get_config_dict(source, **where)
+        except OSError:  # a state dict was given
+            return self.config.num_mtp_heads
+        return stored.get("num_mtp_heads", 0)
 
     @staticmethod
     def _load_pretrained_model(
         model: Any, state_dict: Any, checkpoint_files: Any, load_config: Any, *args: Any, **kwargs: Any
     ) -> Any:
         """Let transformers load, after translating tensors in the original's layout."""
+        source = load_config.pretrained_model_name_or_path
+        tensors, tied = state_dict or {}, ("model.embed_tokens.weight", "lm_head.weight")
         if state_dict is None and checkpoint_files and str(checkpoint_files[0]).endswith(".safetensors"):
             names = {name for file in checkpoint_files for name in safe_open(file, framework="pt").keys()}  # noqa: SIM118
             if is_original_state_dict(names):
                 state_dict = read_safetensors(checkpoint_files)
+            elif model.config.tie_word_embeddings and names.issuperset(tied):
+                tensors = read_safetensors(checkpoint_files, tied)
         if state_dict is not None and is_original_state_dict(state_dict):
-            state_dict = convert_original_state_dict(state_dict, model.config)
+            if "disk" in (load_config.device_map or {}).values():
+                raise ValueError(
+                    f"{source} cannot be offloaded to disk in the original layout: `brandon import` it first"
+                )
+            try:
+                state_dict = convert_original_state_dict(state_dict, model.config)
+            except ValueError as error:
+                raise ValueError(f"{source}: {error}") from None
             checkpoint_files, load_config = None, replace(load_config, sharded_metadata=None)
+        elif model.config.tie_word_embeddings and all(name in tensors for name in tied):
+            embeddings, head = (tensors[name] for name in tied)
+            if not torch.equal(embeddings, head):
+                raise ValueError(f"{source}: tensor {tied[1]!r} differs from {tied[0]!r}, but the config ties them")
         return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs)
 
 
@@ -634,21 +685,20 @@ class BrandonModel(BrandonPreTrainedModel):
         keep_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         implementation = "eager" if output_attentions else config._attn_implementation
 
+        eager = not torch.compiler.is_compiling()
         past_length = 0 if past_key_values is None else past_key_values.get_seq_length()
         documents = None
         if position_ids is None:
             position_ids = _positions(attention_mask, length, past_length, device)
         elif length > 1 and (attention_mask is None or attention_mask.dim() == 2):
-            if past_key_values is None or not torch.compiler.is_compiling():
-                documents = document_indices(position_ids, attention_mask)
-        if documents is not None and not torch.compiler.is_compiling():
+            documents = document_indices(position_ids, attention_mask) if past_key_values is None or eager else None
+        if documents is not None and eager:
             if use_cache or past_key_values is not None:
                 raise ValueError("packed documents (position_ids that restart) cannot be cached: pass use_cache=False")
             use_cache = False
-        checkpointed = self.gradient_checkpointing and self.training
         if use_cache is None:
             use_cache = config.use_cache and not self.training and documents is None
-        if checkpointed:
+        if self.gradient_checkpointing and self.training:  # layers run twice, which a cache does not survive
             use_cache, past_key_values = False, None
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=config)
@@ -660,11 +710,13 @@ class BrandonModel(BrandonPreTrainedModel):
             hidden = torch.cat([self.registers.to(hidden.dtype).expand(len(hidden), -1, -1), hidden], dim=1)
             if past_key_values is not None:
                 past_key_values.register_states = []
+        mask, aligned = self._mask(
+            implementation, embeddings, attention_mask, documents, past_key_values, past_length, prepended
+        )
         context = LayerContext(
             rotary=rotary_embedding(config, self._row_positions(position_ids, prepended)),
-            mask=self._mask(
-                implementation, embeddings, attention_mask, documents, past_key_values, past_length, prepended
-            ),
+            mask=mask,
+            aligned=aligned,
             implementation=implementation,
             past_key_values=past_key_values,
             num_prepended=prepended,
@@ -725,43 +777,42 @@ class BrandonModel(BrandonPreTrainedModel):
         cache: Cache | None,
         past_length: int | torch.Tensor,
         prepended: int,
-    ) -> torch.Tensor | None:
-        """The mask over registers and tokens in the form the implementation takes."""
+    ) -> tuple[torch.Tensor | None, bool]:
+        """The mask over registers and tokens in the form the implementation takes, and `LayerContext.aligned`."""
         length, registers = embeddings.shape[1], self.config.num_registers
         if "flash" in implementation:
             if documents is not None and (registers or len(documents) > 1 or attention_mask is not None):
                 raise ValueError(
                     f"attn_implementation={implementation!r} cannot keep packed documents apart here: use 'sdpa'"
                 )
-            if attention_mask is None or attention_mask.dim() != 2:
-                return attention_mask
-            return functional.pad(attention_mask, (registers, 0), value=1)
+            if attention_mask is not None and attention_mask.dim() == 2:
+                attention_mask = functional.pad(attention_mask, (registers, 0), value=1)
+            return attention_mask, False
 
         keys = length if cache is None else cache.get_mask_sizes(length, 0)[0]
+        aligned = keys == length and prepended == registers
         if attention_mask is not None and attention_mask.dim() == 4:
-            mask = attention_mask
-            if implementation != "sdpa" and mask.dtype == torch.bool:
+            mask, aligned = attention_mask, False
+            if mask.dtype == torch.bool:
                 mask = _as_taken_by(implementation, mask, embeddings.dtype)
         else:
             padding = attention_mask
             if padding is not None and not torch.compiler.is_compiling() and bool(padding.all()):
                 padding = None
-            causal = keys == length if cache is None else isinstance(past_length, int) and past_length == 0
-            causal = causal and (keys == length) and (prepended == registers)
-            one_row = length == 1 and not prepended and (cache is None or not cache.is_compileable)
-            if implementation == "sdpa" and padding is None and documents is None and (causal or one_row):
-                return None
+            last_row = length == 1 and not prepended and (cache is None or not cache.is_compileable)
+            if implementation == "sdpa" and padding is None and documents is None and (aligned or last_row):
+                return None, aligned
             visible = visible_keys(length, keys, past_length, padding, documents, embeddings.device)
             mask = _as_taken_by(implementation, visible, embeddings.dtype)
-        if registers:
-            everything = mask.dtype == torch.bool
-            mask = functional.pad(mask, (registers, 0), value=everything)
+        mask = functional.pad(mask, (registers, 0), value=mask.dtype == torch.bool)
         if prepended:
             rows = visible_keys(prepended, mask.shape[-1], 0, None, None, mask.device)
             if mask.dtype != torch.bool:
                 rows = _as_taken_by("eager", rows, mask.dtype)
             mask = torch.cat([rows.expand(*mask.shape[:2], -1, -1), mask], dim=2)
-        return mask if implementation != "flex_attention" else mask.expand(len(embeddings), -1, -1, -1)
+        if implementation == "flex_attention":  # its kernel indexes the mask by batch
+            mask = mask.expand(len(embeddings), -1, -1, -1)
+        return mask, aligned
 
     def _attention_kwargs(
         self, implementation: str, documents: torch.Tensor | None, position_ids: torch.Tensor, kwargs: dict[str, Any]
@@ -923,6 +974,12 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
                 f"a prompt of {prompt} tokens and {new} new ones exceed the context, max_position_embeddings={limit}"
             )
         return generation_config
+
+    def _valid_auto_compile_criteria(self, model_kwargs: dict[str, Any], generation_config: Any) -> bool:
+        """Let an explicit `compile_config` count on the CPU too, where transformers ignores it."""
+        if generation_config.compile_config is not None:
+            generation_config.compile_config._compile_all_devices = True
+        return super()._valid_auto_compile_criteria(model_kwargs, generation_config)
 
     @staticmethod
     def create_masks_for_generate(

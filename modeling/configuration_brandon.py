@@ -4,12 +4,22 @@ The fields use the names transformers uses everywhere. `config.json` files of th
 `n_layers`, ...) are translated when they are loaded; see `conversion_brandon.py` for their weights.
 """
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from transformers.configuration_utils import PreTrainedConfig
 
 from .conversion_brandon import is_original_config, original_config_to_native, read_tensor_names
+
+
+_AUTO_MAP = {
+    "AutoConfig": "configuration_brandon.BrandonConfig",
+    "AutoModel": "modeling_brandon.BrandonModel",
+    "AutoModelForCausalLM": "modeling_brandon.BrandonForCausalLM",
+    "AutoModelForSequenceClassification": "modeling_brandon.BrandonForSequenceClassification",
+}
 
 
 class BrandonConfig(PreTrainedConfig):
@@ -118,13 +128,7 @@ class BrandonConfig(PreTrainedConfig):
                 )
             self.head_dim = self.hidden_size // self.num_attention_heads
         super().__post_init__(**kwargs)
-        if getattr(self, "auto_map", None) is None:
-            self.auto_map = {
-                "AutoConfig": "configuration_brandon.BrandonConfig",
-                "AutoModel": "modeling_brandon.BrandonModel",
-                "AutoModelForCausalLM": "modeling_brandon.BrandonForCausalLM",
-                "AutoModelForSequenceClassification": "modeling_brandon.BrandonForSequenceClassification",
-            }
+        self.auto_map = {**getattr(self, "auto_map", {}), **_AUTO_MAP}
         self.check()
 
     @property
@@ -202,6 +206,12 @@ class BrandonConfig(PreTrainedConfig):
             for token_id in ids if isinstance(ids, list) else [] if ids is None else [ids]:
                 if not 0 <= token_id < self.vocab_size:
                     raise ValueError(f"{name}={token_id} lies outside the vocabulary of vocab_size={self.vocab_size}")
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """As in transformers, with all the code that the configuration's `auto_map` names."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        for file in Path(__file__).parent.glob("*_brandon.py"):
+            shutil.copy(file, save_directory)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

@@ -535,17 +535,18 @@ class BrandonPreTrainedModel(PreTrainedModel):
         elif source is not None and os.path.isdir(source) and not kwargs.get("variant"):
             read_tensor_names(Path(source, kwargs.get("subfolder") or ""))  # damaged files fail before any work
         try:
-            model, info = super().from_pretrained(
+            loaded: Any = super().from_pretrained(
                 source, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
         except SafetensorError as error:
             raise ValueError(f"{source} is not a complete safetensors file: {error}") from error
+        model, info = loaded
         model._check_loading(info, pretrained_model_name_or_path, resizes_heads, kwargs)
         return (model, info) if wants_info else model
 
     def _check_loading(self, info: dict[str, Any], source: Any, resizes_heads: bool, kwargs: dict[str, Any]) -> None:
         names = set(self.state_dict())
-        for key, stored, wanted in info["mismatched_keys"]:
+        for key, stored, wanted in sorted(info["mismatched_keys"]):
             if not (resizes_heads and key.startswith(self._heads)):
                 raise ValueError(
                     f"{source}: tensor {key!r} has shape {tuple(stored)}, the config wants {tuple(wanted)}"
@@ -669,12 +670,12 @@ class BrandonModel(BrandonPreTrainedModel):
 
         Raises:
             ValueError: Not exactly one of `input_ids` and `inputs_embeds` is given, the text is longer than the
-                context, or packed documents meet a mode that cannot keep them apart.
+                context, an id lies outside the vocabulary, or packed documents meet a mode that cannot keep them apart.
         """
         config = self.config
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
-        embeddings = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        embeddings = self._embed(input_ids) if inputs_embeds is None else inputs_embeds
         length, device = embeddings.shape[1], embeddings.device
         if length > config.max_position_embeddings:
             raise ValueError(
@@ -759,6 +760,17 @@ class BrandonModel(BrandonPreTrainedModel):
             hidden_states=(*(state[:, prepended:] for state in states[:-1]), hidden) if keep_states else None,
             attentions=tuple(attentions) if output_attentions else None,
         )
+
+    def _embed(self, input_ids: torch.LongTensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self.embed_tokens(input_ids)
+        try:
+            return self.embed_tokens(input_ids)
+        except IndexError as error:
+            raise ValueError(
+                f"token ids from {int(input_ids.min())} to {int(input_ids.max())} do not fit the vocabulary, "
+                f"vocab_size={self.config.vocab_size}: does the tokenizer belong to this model?"
+            ) from error
 
     def _row_positions(self, position_ids: torch.Tensor, prepended: int) -> torch.Tensor:
         """Positions of all rows: registers first, tokens after the registers whether these are rows or cached."""

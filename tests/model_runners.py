@@ -208,7 +208,7 @@ def gradients(
 
 
 def check_checkpointing(model: BrandonForCausalLM, use_reentrant: bool) -> None:
-    """Gradient checkpointing gives the very same gradients."""
+    """Gradient checkpointing gives the very same gradients; reentrant, they may be summed up in another order."""
     ids = random_ids(2, 7)
     model.train()
     plain = gradients(model, lambda m: m(ids, labels=ids).loss)
@@ -217,7 +217,10 @@ def check_checkpointing(model: BrandonForCausalLM, use_reentrant: bool) -> None:
     model.gradient_checkpointing_disable()
     for name, gradient in plain.items():
         assert gradient is not None, name
-        assert torch.equal(checkpointed[name], gradient), name
+        if use_reentrant:
+            assert_close(checkpointed[name], gradient)
+        else:
+            assert torch.equal(checkpointed[name], gradient), name
 
 
 @torch.no_grad()

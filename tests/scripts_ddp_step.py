@@ -1,6 +1,6 @@
 """One step of Trainer (or SFTTrainer) on each of several processes; each writes what it saw and ended with.
 
-    torchrun --nproc_per_node 2 tests/scripts_ddp_step.py FOLDER [trainer|sft] [config overrides as JSON]
+torchrun --nproc_per_node 2 tests/scripts_ddp_step.py FOLDER [trainer|sft] [config overrides as JSON]
 """
 
 import hashlib

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tokenization": set(),
     "data": {"tokenization"},
     "recipes": {"modeling"},
-    "": {"modeling"},  # brandon_hf/__init__.py
+    "": {"modeling", "tokenization"},  # brandon_hf/__init__.py
 }
 # Pushed to the Hub as remote code, modeling has to run where only these are installed.
 MODELING_NEEDS = {"torch", "transformers", "safetensors", "huggingface_hub"} | sys.stdlib_module_names

@@ -1,6 +1,5 @@
 """`brandon serve`: OpenAI-style requests and `transformers chat` against a server in a process of its own."""
 
-import argparse
 import json
 import os
 import re
@@ -15,10 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-import torch
-from peers import CHATS, save_tiny, stop_ids, tiny_model, tiny_tokenizer
+from peers import CHATS, learn_by_heart, save_tiny, stop_ids, tiny_model, tiny_tokenizer
 
-from brandon_hf.cli import serve
+from brandon_hf.cli import main
 
 pytest.importorskip("fastapi", reason="needs the serve extra")
 pytest.importorskip("uvicorn", reason="needs the serve extra")
@@ -26,21 +24,7 @@ openai = pytest.importorskip("openai", reason="needs the serve extra")
 
 CHAT = CHATS[2]
 QUESTION, ANSWER = CHAT[:1], CHAT[1]["content"]
-MAIN = """
-import argparse, sys
-from brandon_hf.cli import serve
-parser = argparse.ArgumentParser()
-serve.add_parser(parser.add_subparsers())
-args = parser.parse_args(["serve", *sys.argv[1:]])
-sys.exit(args.run(args))
-"""
-
-
-def run_here(*arguments):
-    parser = argparse.ArgumentParser()
-    serve.add_parser(parser.add_subparsers())
-    args = parser.parse_args(["serve", *map(str, arguments)])
-    return args.run(args)
+COMMAND = [sys.executable, "-c", "import sys; from brandon_hf.cli import main; sys.exit(main())", "serve"]
 
 
 def environment(repo, **variables):
@@ -53,13 +37,7 @@ def folder(tmp_path_factory):
     """A model that has learned one answer by heart."""
     folder = tmp_path_factory.mktemp("serve") / "brandon"
     tokenizer = tiny_tokenizer()
-    model = tiny_model(tokenizer).train()
-    encoded = tokenizer.apply_chat_template(CHAT, return_tensors="pt", return_dict=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(60):
-        optimizer.zero_grad()
-        model(**encoded, labels=encoded["input_ids"]).loss.backward()
-        optimizer.step()
+    model = learn_by_heart(tiny_model(tokenizer), tokenizer, [CHAT])
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -96,9 +74,7 @@ def server(folder, repo, hub_requests, tmp_path_factory):
     log = home / "log"
     env = environment(repo, HF_ENDPOINT=hub_requests[1], HF_HOME=str(home))
     with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, str(folder), "--port", str(port)], env=env, stdout=out, stderr=out
-        )
+        process = subprocess.Popen([*COMMAND, str(folder), "--port", str(port)], env=env, stdout=out, stderr=out)
     try:
         address = f"http://127.0.0.1:{port}"
         for _ in range(300):
@@ -178,7 +154,7 @@ def test_request_the_model_cannot_answer_is_refused_with_the_reason(server, mess
     assert words in json.loads(refused.value.read())["error"]["message"]
 
 
-def test_transformers_chat_shows_the_answer(server, hub_requests, repo, tmp_path):
+def test_transformers_chat_shows_the_answer(server, repo, tmp_path):
     chat = subprocess.run(
         [
             *(sys.executable, "-m", "transformers.cli.transformers", "chat", "any", f"{server}/v1"),
@@ -189,7 +165,7 @@ def test_transformers_chat_shows_the_answer(server, hub_requests, repo, tmp_path
         text=True,
         timeout=120,
         cwd=tmp_path,
-        env=environment(repo, HF_ENDPOINT=hub_requests[1], HF_HOME=str(tmp_path), TERM="dumb", COLUMNS="200"),
+        env=environment(repo, HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path), TERM="dumb", COLUMNS="200"),
     )
     assert chat.returncode == 0, chat.stdout + chat.stderr
     assert ANSWER in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chat.stdout)
@@ -207,7 +183,7 @@ def test_server_asks_nothing_of_the_hub(server, hub_requests):
 
 def refusal(capsys, *arguments):
     """The one line on stderr with which serving is refused."""
-    assert run_here(*arguments) == 2
+    assert main(["serve", *map(str, arguments)]) == 2
     output = capsys.readouterr()
     lines = output.err.splitlines()
     assert output.out == ""
@@ -266,12 +242,12 @@ def test_truncated_weights_end_in_one_line(folder, repo, tmp_path):
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     ended = subprocess.run(
-        [sys.executable, "-c", MAIN, str(copy)],
+        [*COMMAND, str(copy)],
         capture_output=True,
         text=True,
         timeout=120,
         env=environment(repo, HF_HOME=str(tmp_path / "home")),
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith(f"brandon serve: {copy}")
     assert "Traceback" not in ended.stderr

@@ -14,8 +14,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_EPILOG = """Everything after MODEL goes to `transformers serve` as it is: `brandon serve MODEL --help` lists its options.
-The server answers with MODEL whatever model a client names, loads nothing else and never uses the network."""
+_EPILOG = """What follows MODEL goes to `transformers serve` as it is: `brandon serve MODEL --help` lists its options.
+The server answers with MODEL whatever model a client names; it loads nothing else and never uses the network."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,14 +34,16 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted. Returns the exit status: 2 for wrong arguments, 1 if the model cannot be loaded."""
+    """Serve until interrupted.
+
+    Raises:
+        ValueError: The folder cannot be served, an option is unknown or a package is missing; the message says which.
+        OSError: A file of the folder is missing or broken.
+    """
     import huggingface_hub.constants
 
     huggingface_hub.constants.HF_HUB_OFFLINE = True
-    reason = _why_not(args.model, args.options)
-    if reason:
-        print(f"brandon serve: {reason}", file=sys.stderr)
-        return 2
+    _check(args.model, args.options)
     import click
     from transformers.cli.transformers import app
 
@@ -51,43 +53,32 @@ def run(args: argparse.Namespace) -> int:
     try:
         app.main(args=command, prog_name="brandon", standalone_mode=False)
     except click.ClickException as error:
-        print(f"brandon serve: {error.format_message()}", file=sys.stderr)
-        return 2
-    except (OSError, RuntimeError, ValueError) as error:
-        print(f"brandon serve: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        raise ValueError(error.format_message()) from error
     return 0
 
 
-def _why_not(model: str, options: list[str]) -> str | None:
-    """What keeps the folder from being served, in one line; `None` if nothing is known to."""
-    from transformers import AutoTokenizer
+def _check(model: str, options: list[str]) -> None:
+    """Raise if the folder cannot be served, before the server's packages are imported and the weights are read."""
+    from transformers import AutoConfig, AutoTokenizer
     from transformers.utils.import_utils import is_serve_available
 
     if not is_serve_available():
-        return "the server's packages are not installed: pip install 'brandon-hf[serve]'"
+        raise ValueError("the server's packages are not installed: pip install 'brandon-hf[serve]'")
     if not Path(model).is_dir():
-        return f"{model} is no folder (a model of the Hub has to be downloaded first: hf download {model} --local-dir DIR)"
+        raise ValueError(f"{model} is no folder (to download it from the Hub: hf download {model} --local-dir DIR)")
     if "@" in model:
-        return f"{model}: `transformers serve` takes what follows an '@' for a revision; rename the folder or link to it"
+        raise ValueError(f"{model}: `transformers serve` takes what follows '@' for a revision; rename the folder")
     if "--continuous-batching" in options:
-        return "--continuous-batching is not supported: its paged attention has no place for registers"
+        raise ValueError("--continuous-batching is not supported: its paged attention has no place for registers")
     if not (Path(model) / "config.json").is_file():
-        return f"{model} is no model folder: it has no config.json"
-    try:
-        fields = json.loads((Path(model) / "config.json").read_text("utf-8"))
-        found = fields.get("model_type")
-        if found != BrandonConfig.model_type:
-            return f"{model} holds a model of type {found!r}, not {BrandonConfig.model_type!r}: try `transformers serve`"
-        architectures = BrandonConfig.from_pretrained(model).architectures
-        if architectures != [BaseForCausalLM.__name__]:
-            return f"{model} holds {architectures}, not a {BaseForCausalLM.__name__}"
-        template = AutoTokenizer.from_pretrained(model, local_files_only=True).chat_template
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        return f"{model}: {' '.join(str(error).split())}"
-    if not template:
-        return f"the tokenizer of {model} has no chat template, so there is no way to put a chat to this model"
-    return None
+        raise ValueError(f"{model} is no model folder: it has no config.json")
+    config = AutoConfig.from_pretrained(model)
+    if config.model_type != BrandonConfig.model_type:
+        raise ValueError(f"{model} holds a model of type {config.model_type!r}, not {BrandonConfig.model_type!r}")
+    if config.architectures != [BaseForCausalLM.__name__]:
+        raise ValueError(f"{model} holds {config.architectures}, not a {BaseForCausalLM.__name__}")
+    if not AutoTokenizer.from_pretrained(model).chat_template:
+        raise ValueError(f"the tokenizer of {model} has no chat template, so a chat cannot be put to this model")
 
 
 def _serve_only(model: str) -> None:

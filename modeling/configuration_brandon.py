@@ -13,7 +13,6 @@ from transformers.configuration_utils import PreTrainedConfig
 
 from .conversion_brandon import is_original_config, original_config_to_native, read_tensor_names
 
-
 _AUTO_MAP = {
     "AutoConfig": "configuration_brandon.BrandonConfig",
     "AutoModel": "modeling_brandon.BrandonModel",
@@ -84,8 +83,8 @@ class BrandonConfig(PreTrainedConfig):
     intermediate_size: int = 720
     num_hidden_layers: int = 24
     num_attention_heads: int = 8
-    num_key_value_heads: int | None = 2
-    head_dim: int | None = None
+    num_key_value_heads: Any = 2
+    head_dim: Any = None
     max_position_embeddings: int = 512
     rope_theta: float = 10000.0
     rms_norm_eps: float = 1e-5
@@ -120,7 +119,9 @@ class BrandonConfig(PreTrainedConfig):
             self.rope_theta = rope.get("rope_theta", self.rope_theta)
         if self.num_key_value_heads is None:
             self.num_key_value_heads = self.num_attention_heads
-        if self.head_dim is None and isinstance(self.num_attention_heads, int) and self.num_attention_heads > 0:
+        if self.head_dim is None:
+            for name in ("hidden_size", "num_attention_heads"):
+                _require_integer(name, getattr(self, name), minimum=1)
             if self.hidden_size % self.num_attention_heads:
                 raise ValueError(
                     f"num_attention_heads={self.num_attention_heads} does not divide hidden_size={self.hidden_size}: "
@@ -167,6 +168,7 @@ class BrandonConfig(PreTrainedConfig):
             "loop_feedback",
             "resonance_gate",
             "ternary_weights",
+            "use_cache",
         ):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be true or false")
@@ -204,8 +206,8 @@ class BrandonConfig(PreTrainedConfig):
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             ids = getattr(self, name)
             for token_id in ids if isinstance(ids, list) else [] if ids is None else [ids]:
-                if not 0 <= token_id < self.vocab_size:
-                    raise ValueError(f"{name}={token_id} lies outside the vocabulary of vocab_size={self.vocab_size}")
+                if not isinstance(token_id, int) or not 0 <= token_id < self.vocab_size:
+                    raise ValueError(f"{name}={token_id!r} is no id in the vocabulary of vocab_size={self.vocab_size}")
 
     def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """As in transformers, with all the code that the configuration's `auto_map` names."""

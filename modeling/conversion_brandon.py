@@ -43,7 +43,7 @@ _NEVER_NATIVE = re.compile(r"tok_embeddings\.weight|(layers|_unique_layers)\.\d+
 
 def is_original_config(config: Mapping[str, Any]) -> bool:
     """Whether a configuration uses the original's field names."""
-    return "dim" in config and "hidden_size" not in config
+    return "hidden_size" not in config and any(field in config for field in ("dim", "n_layers", "n_heads"))
 
 
 def is_original_state_dict(names: Iterable[str]) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from transformers.cache_utils import Cache
-from transformers.generation import GenerateDecoderOnlyOutput, LogitsProcessorList, StoppingCriteriaList
+from transformers.generation.logits_process import LogitsProcessorList
+from transformers.generation.stopping_criteria import StoppingCriteriaList
+from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 
 @dataclass
@@ -30,13 +32,13 @@ class MTPDecodingOutput(GenerateDecoderOnlyOutput):
 @torch.no_grad()
 def mtp_decoding(
     model: Any,
-    input_ids: torch.Tensor,
+    input_ids: Any,
     logits_processor: LogitsProcessorList,
     stopping_criteria: StoppingCriteriaList,
     generation_config: Any,
     streamer: Any = None,
     **model_kwargs: Any,
-) -> MTPDecodingOutput | torch.Tensor:
+) -> Any:
     """Greedy decoding in fewer steps: self-speculative decoding of arXiv:2404.19737, section 3.2.
 
     A step runs over the last token and its drafts. A draft is kept if it is what greedy decoding chooses there, logits
@@ -52,15 +54,16 @@ def mtp_decoding(
         (1, T + new) ids, or `MTPDecodingOutput` with `return_dict_in_generate`.
 
     Raises:
-        ValueError: The model has no such heads, or sampling, beams, several prompts, prompt embeddings or a static
-            cache are asked for.
+        ValueError: The model has no such heads, or sampling, beams, several prompts, prompt embeddings, scores or a
+            static cache are asked for.
     """
-    cache = model_kwargs.get("past_key_values")
+    cache: Any = model_kwargs.get("past_key_values")
     for reason, refused in (
         (f"num_mtp_heads={model.config.num_mtp_heads}", not model.config.num_mtp_heads),
         ("do_sample=True", generation_config.do_sample),
         (f"num_beams={generation_config.num_beams}", (generation_config.num_beams or 1) > 1),
         (f"a batch of {len(input_ids)}", len(input_ids) != 1),
+        ("output_scores or output_logits", generation_config.output_scores or generation_config.output_logits),
         ("inputs_embeds", model_kwargs.get("inputs_embeds") is not None),
         (f"cache {type(cache).__name__}", not isinstance(cache, Cache) or cache.is_compileable),
     ):
@@ -70,12 +73,10 @@ def mtp_decoding(
     attention_mask = model_kwargs.get("attention_mask")
     chunk, rows = input_ids[:, int(cache.get_seq_length()) :], 1
     steps = verified = drafted = accepted = 0
-    if streamer is not None:
-        streamer.put(input_ids.cpu())
     while True:
         if attention_mask is not None:
-            missing = input_ids.shape[1] + rows - 1 - attention_mask.shape[1]
-            attention_mask = torch.nn.functional.pad(attention_mask, (0, missing), value=1)
+            change = input_ids.shape[1] + rows - 1 - attention_mask.shape[1]  # negative where drafts were rejected
+            attention_mask = torch.nn.functional.pad(attention_mask, (0, change), value=1)
         outputs = model.model(input_ids=chunk, attention_mask=attention_mask, past_key_values=cache, use_cache=True)
         hidden = outputs.last_hidden_state[:, -rows:]
         logits = model.lm_head(hidden).float()
@@ -94,8 +95,6 @@ def mtp_decoding(
         rejected = rows - 1 - row
         if rejected:
             cache.crop(-rejected)
-            if attention_mask is not None:
-                attention_mask = attention_mask[:, :-rejected]
         if finished:
             break
         room = max(generation_config.max_length - input_ids.shape[1] - 1, 0)

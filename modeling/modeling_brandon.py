@@ -6,6 +6,7 @@ Shapes: B sequences of T tokens, R registers, H query heads, K key-value heads o
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from torch import nn
 from torch.nn import functional
 from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicCache
-from transformers.generation import GenerationMixin
+from transformers.generation.utils import GenerationMixin
 from transformers.modeling_layers import GenericForSequenceClassification, GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
-from transformers.utils import can_return_tuple
+from transformers.utils.generic import can_return_tuple
 
 from .configuration_brandon import BrandonConfig
 from .conversion_brandon import (
@@ -64,10 +65,14 @@ class BrandonLinear(nn.Linear):
 
     One row times a matrix is bound by reading the matrix. Written as products and sums it becomes part of the
     compiler's own kernels, on all threads; the library call it replaces runs on one.
+
+    Args:
+        writes_residual: Its output is added to the residual stream, for which it starts smaller.
     """
 
-    def __init__(self, in_features: int, out_features: int):
+    def __init__(self, in_features: int, out_features: int, writes_residual: bool = False):
         super().__init__(in_features, out_features, bias=False)
+        self.writes_residual = writes_residual
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.apply_weight(inputs, self.weight)
@@ -94,8 +99,8 @@ class TernaryLinear(BrandonLinear):
         parts: Row counts of the matrices stacked in the weight; each has a scale of its own.
     """
 
-    def __init__(self, in_features: int, parts: tuple[int, ...]):
-        super().__init__(in_features, sum(parts))
+    def __init__(self, in_features: int, parts: tuple[int, ...], writes_residual: bool = False):
+        super().__init__(in_features, sum(parts), writes_residual)
         self.parts = parts
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -110,11 +115,11 @@ class TernaryLinear(BrandonLinear):
         return torch.cat(rounded) + (self.weight - self.weight.detach())
 
 
-def _linear(config: BrandonConfig, in_features: int, *parts: int) -> BrandonLinear:
+def _linear(config: BrandonConfig, in_features: int, *parts: int, writes_residual: bool = False) -> BrandonLinear:
     """One matrix for several outputs of the same input."""
     if config.ternary_weights:
-        return TernaryLinear(in_features, parts)
-    return BrandonLinear(in_features, sum(parts))
+        return TernaryLinear(in_features, parts, writes_residual)
+    return BrandonLinear(in_features, sum(parts), writes_residual)
 
 
 def rotary_embedding(config: BrandonConfig, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -198,8 +203,7 @@ class BrandonAttention(nn.Module):
         query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
         gate = [self.heads] if config.attention_output_gate else []
         self.qkv_proj = _linear(config, config.hidden_size, query, key, key, *gate)
-        self.o_proj = _linear(config, query, config.hidden_size)
-        self.o_proj.writes_residual = True
+        self.o_proj = _linear(config, query, config.hidden_size, writes_residual=True)
         if config.qk_norm:
             self.q_norm = BrandonRMSNorm(self.head_dim, config.rms_norm_eps)
             self.k_norm = BrandonRMSNorm(self.head_dim, config.rms_norm_eps)
@@ -245,10 +249,10 @@ class BrandonAttention(nn.Module):
                 registers = cache.register_states[layer_idx]
             key, value = cache.update(key, value, layer_idx)
 
-        attended, weights = self._attend(query, key, value, registers, context)
+        attended, attention = self._attend(query, key, value, registers, context)
         if self.config.attention_output_gate:
             attended = attended * torch.sigmoid(projected[..., qkv_size:, None])
-        return self.o_proj(attended.reshape(batch, length, -1)), raw_value, weights
+        return self.o_proj(attended.reshape(batch, length, -1)), raw_value, attention
 
     def _attend(
         self,
@@ -369,8 +373,7 @@ class BrandonMLP(nn.Module):
             self.gate_up_proj = _linear(config, width, hidden, hidden)
         else:
             self.up_proj = _linear(config, width, hidden)
-        self.down_proj = _linear(config, hidden, width)
-        self.down_proj.writes_residual = True
+        self.down_proj = _linear(config, hidden, width, writes_residual=True)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         if self.gated:
@@ -475,7 +478,10 @@ def document_indices(position_ids: torch.Tensor, padding: torch.Tensor | None) -
     starts = position_ids[:, 1:] != position_ids[:, :-1] + 1
     if padding is not None and padding.dim() == 2 and padding.shape[1] == position_ids.shape[1]:
         real = padding.to(device=position_ids.device, dtype=torch.bool)
-        starts = starts & real[:, 1:] & real[:, :-1]
+        columns = torch.arange(real.shape[1], device=real.device)
+        last = torch.where(real, columns, -1).cummax(dim=1).values[:, :-1]  # the last real token before each
+        before = position_ids.expand(len(real), -1).gather(1, last.clamp(min=0))
+        starts = real[:, 1:] & (last >= 0) & (position_ids[:, 1:] != before + 1)
     if not torch.compiler.is_compiling() and not bool(starts.any()):
         return None
     return functional.pad(starts, (1, 0)).cumsum(dim=1)
@@ -634,18 +640,12 @@ class BrandonModel(BrandonPreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.embed_tokens = value
-
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
@@ -677,63 +677,80 @@ class BrandonModel(BrandonPreTrainedModel):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         embeddings = self._embed(input_ids) if inputs_embeds is None else inputs_embeds
         length, device = embeddings.shape[1], embeddings.device
-        if length > config.max_position_embeddings:
-            raise ValueError(
-                f"a text of {length} tokens is longer than the context, "
-                f"max_position_embeddings={config.max_position_embeddings}"
-            )
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         keep_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         implementation = "eager" if output_attentions else config._attn_implementation
 
         eager = not torch.compiler.is_compiling()
-        past_length = 0 if past_key_values is None else past_key_values.get_seq_length()
+        cache: Any = past_key_values
+        past_length = 0 if cache is None else cache.get_seq_length()
         documents = None
         if position_ids is None:
             position_ids = _positions(attention_mask, length, past_length, device)
         elif length > 1 and (attention_mask is None or attention_mask.dim() == 2):
-            documents = document_indices(position_ids, attention_mask) if past_key_values is None or eager else None
+            documents = document_indices(position_ids, attention_mask) if cache is None or eager else None
+        longest = length
+        if documents is not None:  # a packed row may be longer than the context, its documents may not
+            longest = int(position_ids.max()) + 1 if eager else 0
+        if longest > config.max_position_embeddings:
+            raise ValueError(
+                f"a text of {longest} tokens is longer than the context, "
+                f"max_position_embeddings={config.max_position_embeddings}"
+            )
         if documents is not None and eager:
-            if use_cache or past_key_values is not None:
+            if use_cache or cache is not None:
                 raise ValueError("packed documents (position_ids that restart) cannot be cached: pass use_cache=False")
             use_cache = False
         if use_cache is None:
             use_cache = config.use_cache and not self.training and documents is None
         if self.gradient_checkpointing and self.training:  # layers run twice, which a cache does not survive
-            use_cache, past_key_values = False, None
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=config)
+            if int(past_length):
+                raise ValueError("gradient checkpointing cannot continue from past_key_values")
+            use_cache, cache = False, None
+        if use_cache and cache is None:
+            cache = DynamicCache(config=config)
 
         hidden = functional.dropout(embeddings, config.dropout, self.training)
         prepended = 0
-        if self.registers is not None and _registers_are_due(past_key_values, past_length):
+        if self.registers is not None and _registers_are_due(cache, past_length, length):
             prepended = config.num_registers
             hidden = torch.cat([self.registers.to(hidden.dtype).expand(len(hidden), -1, -1), hidden], dim=1)
-            if past_key_values is not None:
-                past_key_values.register_states = []
-        mask, aligned = self._mask(
-            implementation, embeddings, attention_mask, documents, past_key_values, past_length, prepended
-        )
+            if cache is not None:
+                cache.register_states = []
+        mask, aligned = self._mask(implementation, embeddings, attention_mask, documents, cache, past_length, prepended)
         context = LayerContext(
             rotary=rotary_embedding(config, self._row_positions(position_ids, prepended)),
             mask=mask,
             aligned=aligned,
             implementation=implementation,
-            past_key_values=past_key_values,
+            past_key_values=cache,
             num_prepended=prepended,
             value_weights=self.value_weights,
             attention_kwargs=self._attention_kwargs(implementation, documents, position_ids, kwargs),
         )
 
-        states: list[torch.Tensor] = [hidden]
-        attentions: list[torch.Tensor] = []
+        hidden, states, attentions = self._apply_layers(hidden, context, bool(keep_states), bool(output_attentions))
+        hidden = self.norm(hidden[:, prepended:])
+        return BaseModelOutputWithPast(
+            last_hidden_state=hidden,
+            past_key_values=cache,
+            hidden_states=(*(state[:, prepended:] for state in states[:-1]), hidden) if keep_states else None,
+            attentions=tuple(attentions) if output_attentions else None,
+        )
+
+    def _apply_layers(
+        self, hidden: torch.Tensor, context: LayerContext, keep_states: bool, keep_attentions: bool
+    ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+        """All loops over the blocks: the last state and, where they are kept, all states and attention weights."""
+        config, rows = self.config, context.num_prepended
+        states, attentions = [hidden], []
         first_value = None
         before = hidden
         for loop in range(config.num_loops):
-            if loop and self.resonance_gate is not None and prepended:
+            if loop and self.resonance_gate is not None and self.registers is not None and rows:
                 gate = torch.sigmoid(self.resonance_gate)
-                blended = gate * hidden[:, :prepended] + (1 - gate) * self.registers.to(hidden.dtype)
-                hidden = torch.cat([blended, hidden[:, prepended:]], dim=1)
+                blended = gate * hidden[:, :rows] + (1 - gate) * self.registers.to(hidden.dtype)
+                hidden = torch.cat([blended, hidden[:, rows:]], dim=1)
             if self.step_embeddings is not None:
                 hidden = hidden + self.step_embeddings[loop]
             if loop and self.feedback_norm is not None:
@@ -751,17 +768,12 @@ class BrandonModel(BrandonPreTrainedModel):
                     hidden = self.dwa(in_loop, index)
                 if keep_states:
                     states.append(hidden)
-                if output_attentions:
-                    attentions.append(weights[:, :, prepended:, config.num_registers :])
-        hidden = self.norm(hidden[:, prepended:])
-        return BaseModelOutputWithPast(
-            last_hidden_state=hidden,
-            past_key_values=past_key_values,
-            hidden_states=(*(state[:, prepended:] for state in states[:-1]), hidden) if keep_states else None,
-            attentions=tuple(attentions) if output_attentions else None,
-        )
+                if keep_attentions:
+                    attentions.append(weights[:, :, rows:, config.num_registers :])
+        return hidden, states, attentions
 
-    def _embed(self, input_ids: torch.LongTensor) -> torch.Tensor:
+    def _embed(self, input_ids: torch.Tensor | None) -> torch.Tensor:
+        assert input_ids is not None
         if torch.compiler.is_compiling():
             return self.embed_tokens(input_ids)
         try:
@@ -797,10 +809,16 @@ class BrandonModel(BrandonPreTrainedModel):
                 raise ValueError(
                     f"attn_implementation={implementation!r} cannot keep packed documents apart here: use 'sdpa'"
                 )
+            if prepended and not (isinstance(past_length, int) and past_length == 0):
+                raise ValueError(
+                    f"attn_implementation={implementation!r} cannot add registers to a cache filled without them"
+                )
             if attention_mask is not None and attention_mask.dim() == 2:
                 attention_mask = functional.pad(attention_mask, (registers, 0), value=1)
             return attention_mask, False
 
+        if implementation == "flex_attention" and embeddings.device.type == "cpu":
+            raise ValueError("attn_implementation='flex_attention' crashes in torch's CPU kernels: use 'sdpa'")
         keys = length if cache is None else cache.get_mask_sizes(length, 0)[0]
         aligned = keys == length and prepended == registers
         if attention_mask is not None and attention_mask.dim() == 4:
@@ -853,11 +871,12 @@ def _positions(
     return (torch.arange(length, device=device) + past_length)[None]
 
 
-def _registers_are_due(cache: Cache | None, past_length: int | torch.Tensor) -> bool:
+def _registers_are_due(cache: Cache | None, past_length: int | torch.Tensor, length: int) -> bool:
     """Whether the register rows must be computed: there is no cache, it is empty, or it was filled without them."""
     if cache is None or getattr(cache, "register_states", None) is None:
         return True
-    return not torch.compiler.is_compiling() and int(past_length) == 0
+    # Whether the cache was emptied is unknown in a graph: then every chunk but a step computes them.
+    return length > 1 if torch.compiler.is_compiling() else int(past_length) == 0
 
 
 class BrandonMTPHead(nn.Module):
@@ -887,12 +906,12 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        labels: torch.LongTensor | None = None,
+        labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         output_mtp_logits: bool | None = None,
@@ -957,8 +976,13 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
                 sampling, beams, several prompts or a static cache.
         """
         if draft_with_mtp:
-            kwargs["custom_generate"] = mtp_decoding
-        return super().generate(*args, **kwargs)
+            # Generation keeps the streamer for itself when decoding is custom.
+            kwargs["custom_generate"] = partial(mtp_decoding, streamer=kwargs.get("streamer"))
+        return super().generate(*args, **kwargs)  # type: ignore[misc]  # transformers types self as a protocol
+
+    def init_continuous_batching(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused: paged attention would leave the registers out and give wrong text."""
+        raise ValueError("continuous batching is not supported: its paged attention has no place for registers")
 
     def _prepare_generated_length(
         self,
@@ -970,7 +994,7 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
         inputs_tensor: torch.Tensor,
     ) -> Any:
         """Refuse texts longer than the context before anything is computed."""
-        generation_config = super()._prepare_generated_length(
+        generation_config = super()._prepare_generated_length(  # type: ignore[misc]  # as in generate
             generation_config,
             has_default_max_length,
             has_default_min_length,
@@ -991,7 +1015,7 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
         """Let an explicit `compile_config` count on the CPU too, where transformers ignores it."""
         if generation_config.compile_config is not None:
             generation_config.compile_config._compile_all_devices = True
-        return super()._valid_auto_compile_criteria(model_kwargs, generation_config)
+        return super()._valid_auto_compile_criteria(model_kwargs, generation_config)  # type: ignore[misc]  # as in generate
 
     @staticmethod
     def create_masks_for_generate(
@@ -1012,7 +1036,7 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
 
 def _labels_ahead(labels: torch.Tensor, places: int, position_ids: torch.Tensor | None) -> torch.Tensor:
     """Labels moved left by `places`; -100 where they run out or belong to another document. (B, T) -> (B, T)."""
-    moved = functional.pad(labels[:, places:], (0, places), value=-100)
+    moved = functional.pad(labels[:, places:], (0, places), value=-100)[:, : labels.shape[1]]
     if position_ids is None:
         return moved
     # The loss predicts a label from one place before it, places + 1 before where the label stood.

@@ -12,8 +12,7 @@ import torch
 
 REPO = Path(__file__).resolve().parents[1]
 
-# Models in tests are tiny: more threads cost more than they give, and parallel workers would share the cores.
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
+torch.set_num_threads(1)  # tests' models are tiny: more threads wait for each other longer than they work
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
 
 VOCABULARY = 97
+IDS = torch.randint(0, VOCABULARY, (2, 17), generator=torch.Generator().manual_seed(1))
 SIZES = {
     "vocab_size": VOCABULARY,
     "hidden_size": 24,
@@ -159,7 +160,9 @@ def write_original(model: BrandonForCausalLM, folder: Path, layout: str = "dupli
     """Write `model` to `folder` in one of `LAYOUTS`; returns the folder."""
     tensors, config = original_tensors(model), model.config
     if layout == "deduplicated":
-        dropped = {f"layers.{layer}." for layer in range(1, config.layers_per_loop, 2)} if config.block_repeat == 2 else ()
+        dropped = (
+            {f"layers.{layer}." for layer in range(1, config.layers_per_loop, 2)} if config.block_repeat == 2 else ()
+        )
         tensors = {n: t for n, t in tensors.items() if not n.startswith(("_unique_layers.", *dropped))}
     if layout == "unique_only" and config.block_repeat == 2:
         tensors = {n: t for n, t in tensors.items() if not n.startswith("layers.")}

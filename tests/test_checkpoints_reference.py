@@ -1,5 +1,7 @@
 """The reference checkpoints: original layout in, the original implementation's own numbers out."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -69,7 +71,7 @@ def test_native_copy_is_bit_identical_and_holds_no_byte_twice(reference, tmp_pat
 def test_classes_and_auto_classes_read_the_same_model(reference):
     folder, model, expected = reference
     config = AutoConfig.from_pretrained(folder)
-    assert BrandonConfig.from_pretrained(folder).to_dict() == config.to_dict()
+    assert BrandonConfig.from_pretrained(folder).to_json_string() == config.to_json_string()
     direct = BrandonForCausalLM.from_pretrained(folder, dtype=torch.float32)
     assert torch.equal(direct(expected["input_ids"]).logits, model(expected["input_ids"]).logits)
     backbone = AutoModel.from_pretrained(folder, dtype=torch.float32)
@@ -79,8 +81,6 @@ def test_classes_and_auto_classes_read_the_same_model(reference):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_counted_as_by_the_original(shared, name):
-    import json
-
     folder = shared / "reference_checkpoints" / name
     total = json.loads((folder / "config.json").read_text())["total_parameters"]
     assert AutoModelForCausalLM.from_pretrained(folder).num_parameters() == total

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from model_runners import CONFIGS, PLAIN, assert_close, random_ids, tiny_model
+from model_runners import CONFIGS, PLAIN, assert_close, gradients, random_ids, tiny_model
 from torch.nn import functional
 
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM, BrandonModel
@@ -16,7 +16,7 @@ class NaiveBrandon:
     """The forward pass of one text without a cache, head by head and layer by layer, from the weights alone."""
 
     def __init__(self, model: BrandonForCausalLM):
-        self.config, self.weights = model.config, model.state_dict()
+        self.config, self.weights = model.config, model.state_dict(keep_vars=True)
 
     def norm(self, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return rows / (rows.pow(2).mean(-1, keepdim=True) + self.config.rms_norm_eps).sqrt() * weight
@@ -26,7 +26,8 @@ class NaiveBrandon:
         if self.config.ternary_weights:
             for index, part in enumerate(parts):
                 scale = part.abs().mean() + 1e-8
-                parts[index] = torch.clamp(torch.round(part / scale), -1, 1) * scale
+                levels = torch.clamp(torch.round(part / scale), -1, 1) * scale
+                parts[index] = part + (levels - part).detach()
         return parts
 
     def rotate(self, head: torch.Tensor) -> torch.Tensor:
@@ -128,6 +129,21 @@ def test_model_agrees_with_a_naive_implementation(name: str) -> None:
             assert_close(state[row], expected, 1e-4)
         for logits, expected in zip(got.mtp_logits or (), naive["mtp_logits"], strict=True):
             assert_close(logits[row], expected, 1e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_gradients_agree_with_a_naive_implementation(name: str) -> None:
+    model, ids = tiny_model(name).train(), random_ids(1, 6)
+    got = gradients(model, lambda m: m(ids, labels=ids).loss)
+
+    def naive_loss(m: torch.nn.Module) -> torch.Tensor:
+        outputs = NaiveBrandon(m)(ids[0])
+        logits = [outputs["logits"], *outputs["mtp_logits"]]
+        losses = [functional.cross_entropy(rows[:-ahead], ids[0, ahead:]) for ahead, rows in enumerate(logits, 1)]
+        return sum(losses) / len(losses)
+
+    for parameter, gradient in gradients(model, naive_loss).items():
+        assert_close(got[parameter], torch.zeros_like(got[parameter]) if gradient is None else gradient, 1e-4)
 
 
 def test_flagship_is_the_default_and_has_its_parameters() -> None:

@@ -106,7 +106,6 @@ def test_emptied_cache_forgets_the_old_registers(name: str, emptied: str) -> Non
     assert_close(torch.cat(got, dim=1), expected)
 
 
-@pytest.mark.xfail(strict=True, reason="_registers_are_due trusts stored registers while compiling (reported)")
 @torch.no_grad()
 def test_compiled_prefill_forgets_the_old_registers() -> None:
     model, ids = tiny_model("enhanced"), random_ids(1, 6)

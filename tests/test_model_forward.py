@@ -1,8 +1,5 @@
 """One forward pass: attention implementations, padding, outputs, precision, errors."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -243,21 +240,9 @@ def test_exactly_one_kind_of_input() -> None:
         model(ids, inputs_embeds=model.get_input_embeddings()(ids))
 
 
-@pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="flex attention with a dense mask corrupts memory on this CPU (reported)")
-def test_flex_attention_agrees_with_sdpa() -> None:
-    """In a process of its own, as a broken kernel would take the tests down with it."""
-    program = """
-import torch
-from model_runners import assert_close, left_padded, random_ids, tiny_model
-model = tiny_model("enhanced", num_hidden_layers=2)
-ids, mask = left_padded([random_ids(1, 9)[0], random_ids(1, 5)[0]])
-with torch.no_grad():
-    expected = model(ids, attention_mask=mask).logits[mask.bool()]
+def test_flex_attention_is_refused_on_the_cpu() -> None:
+    """Torch's CPU kernel corrupts memory with the masks that registers and padding need."""
+    model = tiny_model("enhanced")
     model.set_attn_implementation("flex_attention")
-    assert_close(model(ids, attention_mask=mask).logits[mask.bool()], expected)
-"""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    command = [sys.executable, "-c", program]
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr[-2000:]
+    with pytest.raises(ValueError, match="flex_attention"):
+        model(random_ids(1, 5))

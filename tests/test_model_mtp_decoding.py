@@ -17,10 +17,8 @@ def drafting_model(name: str = "mtp", seed: int = 0, **fields: Any) -> BrandonFo
     with torch.no_grad():
         for head in model.mtp_heads:
             head.proj.weight.copy_(torch.eye(24))
-            head.norm.weight.copy_(model.model.norm.weight)
-        model.model.norm.weight.fill_(1.0)
-        for head in model.mtp_heads:
             head.norm.weight.fill_(1.0)
+        model.model.norm.weight.fill_(1.0)
         if model.config.tie_word_embeddings:
             model.model.embed_tokens.weight.mul_(2)  # a token now often follows itself
     return model
@@ -64,7 +62,9 @@ def test_drafts_are_accepted_and_rejected() -> None:
         rejected += output.drafted_tokens - output.accepted_tokens
         if output.accepted_tokens:
             assert output.steps < len(plain) - 6
-            assert output.accepted_tokens_per_step == pytest.approx(output.accepted_tokens / (output.steps - 1))
+            # The first step verifies nothing, and the last may have had no room left to draft for.
+            verifying = output.accepted_tokens / output.accepted_tokens_per_step
+            assert verifying in (pytest.approx(output.steps - 1), pytest.approx(output.steps - 2))
     assert accepted > 5
     assert rejected > 5
 
@@ -91,13 +91,16 @@ def test_right_drafts_save_steps() -> None:
     assert output.accepted_tokens_per_step == 2.0
 
 
-@pytest.mark.parametrize("new", [1, 2, 3, 4, 5])
-def test_length_ends_where_it_is_told(new: int) -> None:
-    for model in (perfect_model(), drafting_model()):
-        plain, output = both(model, torch.tensor([[5, 9, 11]]), max_new_tokens=new)
-        assert len(plain) == 3 + new
-        if new == 1:
-            assert (output.steps, output.drafted_tokens, output.accepted_tokens_per_step) == (1, 0, 0.0)
+@pytest.mark.parametrize(
+    ("new", "steps", "drafted"), [(1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 2, 2), (5, 3, 2), (6, 3, 3)]
+)
+def test_length_ends_where_it_is_told(new: int, steps: int, drafted: int) -> None:
+    """And nothing is drafted that there is no room for."""
+    plain, output = both(perfect_model(), torch.tensor([[5, 9, 11]]), max_new_tokens=new)
+    assert len(plain) == 3 + new
+    assert (output.steps, output.drafted_tokens) == (steps, drafted)
+    assert output.accepted_tokens_per_step == pytest.approx(drafted / max(1, -(-drafted // 2)))
+    both(drafting_model(), torch.tensor([[5, 9, 11]]), max_new_tokens=new)
 
 
 def test_text_ends_at_the_end_token_amid_accepted_drafts() -> None:
@@ -119,7 +122,7 @@ def test_text_ends_at_the_end_token_amid_accepted_drafts() -> None:
     assert stops.sequences.tolist() == [[5, 9, 11, 11, 11]]
     assert stops.past_key_values.get_seq_length() == 4
     for seed in range(5):
-        model, ids = drafting_model(seed=seed), random_ids(1, 6, seed=seed)
+        model, ids = drafting_model(seed=seed), random_ids(1, 6, seed=seed).clamp(min=1)  # no padding in it
         text = both(model, ids)[0]
         for eos in set(text[8:12]):
             both(model, ids, eos_token_id=eos, pad_token_id=0)
@@ -191,6 +194,7 @@ def test_ids_alone_by_default() -> None:
     [
         ({"do_sample": True}, "do_sample=True"),
         ({"num_beams": 2}, "num_beams=2"),
+        ({"output_scores": True, "return_dict_in_generate": True}, "output_scores"),
         ({"cache_implementation": "static"}, "cache StaticCache"),
         ({"use_cache": False}, "cache NoneType"),
     ],

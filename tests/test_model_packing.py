@@ -38,7 +38,6 @@ def test_packed_documents_after_left_padding(name: str) -> None:
     assert_close(got[:, 5:], model(ids[:, 5:]).logits)
 
 
-@pytest.mark.xfail(strict=True, reason="document_indices starts no document after padding (reported)")
 @torch.no_grad()
 def test_padding_between_documents_keeps_them_apart() -> None:
     model, ids = tiny_model(), random_ids(1, 9)
@@ -61,7 +60,6 @@ def test_one_document_is_not_taken_for_several() -> None:
     assert model(ids, position_ids=torch.arange(6)[None], use_cache=True).past_key_values is not None
 
 
-@pytest.mark.xfail(strict=True, reason="the row's length is held against the context, not the documents' (reported)")
 @torch.no_grad()
 def test_packed_row_may_be_longer_than_the_context() -> None:
     """Padding-free collators put a whole batch in one row; only each document has to fit."""

@@ -112,10 +112,7 @@ def test_loss_is_divided_by_the_number_of_items_in_the_batch(name: str) -> None:
         assert loss.item() == pytest.approx(sum(sums) / len(sums) / 50)
 
 
-one_token = pytest.mark.xfail(strict=True, reason="_labels_ahead pads a text shorter than its reach (reported)")
-
-
-@pytest.mark.parametrize("length", [pytest.param(1, marks=one_token), 2, 3])
+@pytest.mark.parametrize("length", [1, 2, 3])
 def test_texts_shorter_than_the_reach_of_the_heads(length: int) -> None:
     model, ids = tiny_model("mtp"), random_ids(2, length)
     loss = model(ids, labels=ids, output_mtp_logits=True, num_items_in_batch=4).loss

@@ -32,7 +32,12 @@ def launch(launcher, repo, folder, method="trainer", **options):
     }
     command = [sys.executable, *starts[launcher], str(repo / "tests/scripts_ddp_step.py")]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ACCELERATE_", "RANK", "WORLD"))}
-    env |= {"PYTHONPATH": str(repo), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MASTER_ADDR": "127.0.0.1"}
+    env |= {
+        "PYTHONPATH": os.pathsep.join([str(repo), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+    }
     env |= {"HF_HOME": str(folder / "home")}
     ended = subprocess.run(
         [*command, str(folder), method, json.dumps(options)], capture_output=True, text=True, timeout=240, env=env

@@ -182,3 +182,9 @@ def test_lm_eval_generates_as_the_model_does(harness, model, tokenizer):
         ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
         expected = greedy(model, ids, 8)[0, ids.shape[1] :]
         assert text == tokenizer.decode(expected, skip_special_tokens=True)
+
+
+def test_continuous_batching_is_refused(model):
+    """Paged attention has no place for registers."""
+    with pytest.raises(ValueError, match="continuous batching"):
+        model.init_continuous_batching()

@@ -1,6 +1,7 @@
 """An optimiser step, and what it leaves on disk, with `Trainer` and TRL's SFT, DPO and GRPO trainers."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -200,6 +201,11 @@ def test_sft_on_packed_chats_takes_the_step_of_separate_ones(tokenizer, packing,
 
 
 # ---- preferences and rewards ----
+
+
+def test_class_is_found_on_transformers_by_name():
+    """Where TRL before 1.x looks for the class of a reference model or of a model given as a path."""
+    assert sys.modules["transformers"].BrandonForCausalLM is BrandonForCausalLM
 
 
 @pytest.mark.parametrize("model_given_as", ["object", "path"])

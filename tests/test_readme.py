@@ -1,18 +1,68 @@
-"""Every snippet of README.md runs, in the order of the page, in one folder."""
+"""Every snippet of README.md runs, in the order of the page and in one folder."""
 
-import json
-import os
+import contextlib
+import io
 import re
-import shutil
-import subprocess
+import runpy
+import shlex
 import sys
+from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
+from original_layout import tiny_model, write_original, write_sentencepiece
 
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from brandon_hf import cli
+
+REPO = Path(__file__).resolve().parents[1]
+BLOCKS = re.findall(r"^```(python|bash)\n(.*?)^```", (REPO / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+# Run by .ci/run and by tests/test_serve.py.
+ELSEWHERE = ("make ", "brandon serve")
 
 
-def snippets(readme, language):
-    return [code for found, code in BLOCK.findall(readme) if found == language]
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the snippets start from: the model of `make run` and a checkpoint of the original."""
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["quickstart.py", "--steps", "60"])
+        runpy.run_path(str(REPO / "scripts/quickstart.py"), run_name="__main__")
+    assert "My name is Brandon." in printed.getvalue()
+    original = folder / "checkpoints/brandon-tiny-10m-instruct"
+    original.mkdir(parents=True)
+    write_original(tiny_model(), original)
+    write_sentencepiece(original / "tokenizer.model")
+    return folder
+
+
+def test_readme_begins_with_the_two_commands() -> None:
+    language, code = BLOCKS[0]
+    assert language == "bash"
+    assert [line.split("#")[0].strip() for line in code.splitlines()] == ["make run", "make test"]
+
+
+@pytest.mark.parametrize(
+    ("language", "code"), [pytest.param(*block, id=f"{block[0]}-{i}") for i, block in enumerate(BLOCKS)]
+)
+def test_snippet_runs(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], language: str, code: str
+) -> None:
+    assert len([line for line in code.splitlines() if line]) <= 10
+    monkeypatch.chdir(workplace)
+    if language == "python":
+        exec(compile(code, "README.md", "exec"), {"__name__": "__readme__"})
+    else:
+        for line in code.splitlines():
+            if not line.startswith(ELSEWHERE):
+                command, *arguments = shlex.split(line)
+                assert command == "brandon"
+                assert cli.main(arguments) == 0
+
+
+def test_loading_snippet_prints_the_answer_that_was_learned(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    loading = next(code for language, code in BLOCKS if language == "python")
+    exec(compile(loading, "README.md", "exec"), {"__name__": "__readme__"})
+    assert capsys.readouterr().out.strip() == "The sea is blue."

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from huggingface_hub import constants
 from peers import CHATS, learn_by_heart, save_tiny, stop_ids, tiny_model, tiny_tokenizer
 
 from brandon_hf.cli import main
@@ -29,7 +30,15 @@ COMMAND = [sys.executable, "-c", "import sys; from brandon_hf.cli import main; s
 
 def environment(repo, **variables):
     env = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}
-    return env | {"PYTHONPATH": str(repo), "HF_HUB_DISABLE_UPDATE_CHECK": "1", "OMP_NUM_THREADS": "1"} | variables
+    return (
+        env
+        | {
+            "PYTHONPATH": os.pathsep.join([str(repo), *sys.path]),
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        | variables
+    )
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +188,12 @@ def test_server_asks_nothing_of_the_hub(server, hub_requests):
 
 
 # ---- refusals before anything is served ----
+
+
+@pytest.fixture(autouse=True)
+def _network_as_before(monkeypatch):
+    """The command switches the network off in its process, which here is that of the tests."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", constants.HF_HUB_OFFLINE)
 
 
 def refusal(capsys, *arguments):

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers.configuration_utils import PreTrainedConfig
 
-from .conversion_brandon import is_original_config, original_config_to_native, read_tensor_names
+from .conversion_brandon import find_tensor_names, is_original_config, original_config_to_native
 
 _AUTO_MAP = {
     "AutoConfig": "configuration_brandon.BrandonConfig",
@@ -216,16 +216,25 @@ class BrandonConfig(PreTrainedConfig):
             shutil.copy(file, save_directory)
 
     @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+        """As in transformers; original field names are translated, see `from_dict`."""
+        where = {key: kwargs[key] for key in ("subfolder", "revision") if kwargs.get(key)}
+        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if is_original_config(config_dict):
+            names = find_tensor_names(str(pretrained_model_name_or_path), **where)
+            config_dict = original_config_to_native(config_dict, names)
+        return config_dict, kwargs
+
+    @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Build from a dictionary in native or original field names.
 
         The original's exports leave out which feed-forward network and loop options a model has, so these are read
-        from the names of its tensors when `kwargs["name_or_path"]` is a local folder.
+        from the names of its tensors when `kwargs["name_or_path"]` is a local folder or a Hub repository.
         """
         if is_original_config(config_dict):
-            folder = kwargs.get("name_or_path") or config_dict.get("_name_or_path") or ""
-            names = read_tensor_names(Path(folder)) if folder and Path(folder).is_dir() else None
-            config_dict = original_config_to_native(config_dict, names)
+            source = kwargs.get("name_or_path") or config_dict.get("_name_or_path")
+            config_dict = original_config_to_native(config_dict, find_tensor_names(str(source)) if source else None)
         return super().from_dict(config_dict, **kwargs)
 
 

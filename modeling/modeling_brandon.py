@@ -5,7 +5,7 @@ Shapes: B sequences of T tokens, R registers, H query heads, K key-value heads o
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -528,8 +528,8 @@ class BrandonPreTrainedModel(PreTrainedModel):
 
         Raises:
             ValueError: A tensor is missing, unexpected or mis-shaped, tied matrices differ, or a file is truncated; the
-                message names it. Only a task head that the checkpoint never had may be missing, only heads that this
-                class lacks may be left over, and with `ignore_mismatched_sizes=True` only heads may differ in shape.
+                message names it. Only a task head that the checkpoint never had may be missing, only heads of another
+                task may be left over, and with `ignore_mismatched_sizes=True` only heads may differ in shape.
         """
         source = pretrained_model_name_or_path
         wants_info, resizes_heads = (kwargs.pop(k, False) for k in ("output_loading_info", "ignore_mismatched_sizes"))
@@ -565,7 +565,7 @@ class BrandonPreTrainedModel(PreTrainedModel):
             heads = self.config.num_mtp_heads
             stored_heads = self._stored_mtp_heads(source, kwargs) if {*missing, *info["unexpected_keys"]} else heads
             new = [f"mtp_heads.{head}." for head in range(stored_heads, heads)]
-            foreign = ["score.", *(f"mtp_heads.{head}." for head in range(heads, stored_heads))]
+            foreign = [f"mtp_heads.{head}." for head in range(heads, stored_heads)]
         for word, keys, allowed in (
             ("lacks", missing, new),
             ("holds the unexpected", info["unexpected_keys"], foreign),
@@ -607,7 +607,7 @@ class BrandonPreTrainedModel(PreTrainedModel):
                 state_dict = convert_original_state_dict(state_dict, model.config)
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from None
-            checkpoint_files, load_config = None, replace(load_config, sharded_metadata=None)
+            checkpoint_files = None
         elif model.config.tie_word_embeddings and all(name in tensors for name in tied):
             embeddings, head = (tensors[name] for name in tied)
             if not torch.equal(embeddings, head):

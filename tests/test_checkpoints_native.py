@@ -331,6 +331,19 @@ def test_missing_heads_of_the_same_task_are_refused(tmp_path):
         )
 
 
+def test_what_is_left_of_a_head_is_refused(tmp_path):
+    classifier = saved(BrandonForSequenceClassification(tiny_model(num_mtp_heads=1).config), tmp_path / "classifier")
+    changed(classifier, lambda tensors: tensors.update({"mtp_heads.0.norm.weight": torch.ones(24)}))
+    with pytest.raises(ValueError, match=r"lacks tensor 'mtp_heads\.0\.proj\.weight'"):
+        AutoModelForCausalLM.from_pretrained(classifier)
+
+
+def test_a_head_of_another_task_in_a_causal_checkpoint_is_refused(folder):
+    changed(folder, lambda tensors: tensors.update({"score.weight": torch.ones(2, 24)}))
+    with pytest.raises(ValueError, match=r"unexpected tensor 'score\.weight'"):
+        AutoModelForCausalLM.from_pretrained(folder)
+
+
 def test_a_subclass_is_as_strict(tmp_path):
     class Mine(BrandonForCausalLM):
         pass

@@ -22,6 +22,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.utils.generic import can_return_tuple
 
+from .attention_brandon import attend_in_blocks, attend_one_row, eager_attention, in_compiled_step
 from .configuration_brandon import BrandonConfig
 from .conversion_brandon import (
     convert_original_state_dict,
@@ -80,14 +81,9 @@ class BrandonLinear(nn.Linear):
     @staticmethod
     def apply_weight(inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """(..., in_features) times the transposed (out_features, in_features) weight."""
-        if _in_compiled_step(inputs) and inputs.numel() == weight.shape[1]:
+        if in_compiled_step(inputs) and inputs.numel() == weight.shape[1]:
             return (weight * inputs.reshape(1, -1)).sum(dim=-1).view(*inputs.shape[:-1], -1)
         return functional.linear(inputs, weight)
-
-
-def _in_compiled_step(inputs: torch.Tensor) -> bool:
-    """Whether a graph without gradients is being compiled for the CPU."""
-    return torch.compiler.is_compiling() and inputs.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 class TernaryLinear(BrandonLinear):
@@ -133,29 +129,6 @@ def rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.T
     """Rotate the pairs (k, k + d/2) of each head. (B, heads, T, d) -> the same shape and dtype."""
     first, second = heads.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(heads.dtype)
-
-
-def eager_attention(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float = 1.0,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Plain attention with an additive mask.
-
-    Query (B, H, T, d), key and value (B, K, N, d) give (B, T, H, d) and the weights (B, H, T, N).
-    """
-    groups = query.shape[1] // key.shape[1]
-    scores = query @ key.repeat_interleave(groups, dim=1).transpose(2, 3) * scaling
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    weights = functional.dropout(weights, dropout)
-    return (weights @ value.repeat_interleave(groups, dim=1)).transpose(1, 2), weights
 
 
 @dataclass
@@ -222,7 +195,8 @@ class BrandonAttention(nn.Module):
         batch, length, _ = hidden.shape
         projected = self.qkv_proj(hidden)
         qkv_size = (self.heads + 2 * self.kv_heads) * self.head_dim
-        heads = projected[..., :qkv_size].view(batch, length, -1, self.head_dim).transpose(1, 2)
+        heads = projected[..., :qkv_size] if self.config.attention_output_gate else projected
+        heads = heads.view(batch, length, -1, self.head_dim).transpose(1, 2)
         query_key, raw_value = heads.split([self.heads + self.kv_heads, self.kv_heads], dim=1)
         if self.config.qk_norm:
             query, key = query_key.split([self.heads, self.kv_heads], dim=1)
@@ -271,94 +245,12 @@ class BrandonAttention(nn.Module):
         if registers is not None:
             key = torch.cat([registers[0].expand(key.shape[0], -1, -1, -1), key], dim=2)
             value = torch.cat([registers[1].expand(value.shape[0], -1, -1, -1), value], dim=2)
-        if on_cpu and not torch.compiler.is_compiling():
+        if on_cpu and (not torch.compiler.is_compiling() or torch.is_grad_enabled()):
             return attend_in_blocks(query * scaling, key, value, context.mask, dropout, context.aligned), None
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(context.implementation, eager_attention)
         return attend(
             self, query, key, value, context.mask, dropout=dropout, scaling=scaling, **context.attention_kwargs
         )
-
-
-def attend_one_row(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    registers: tuple[torch.Tensor, torch.Tensor] | None,
-    mask: torch.Tensor | None,
-) -> torch.Tensor:
-    """Attention of one scaled query row, (B, H, 1, d), over (B, K, N, d) and the registers; gives (B, 1, H, d).
-
-    The heads that share a key become the rows of one product, and the registers' keys are not copied next to the
-    cached ones.
-    """
-    batch, kv_heads, _, head_dim = key.shape
-    query = query.view(batch, kv_heads, -1, head_dim)
-    scores = _times_transposed(query, key)
-    if registers is not None:
-        register_keys, register_values = (states.to(key.dtype) for states in registers)
-        scores = torch.cat([_times_transposed(query, register_keys), scores], dim=-1)
-    if mask is not None:
-        scores = _masked(scores, mask)
-    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
-    if registers is None:
-        attended = _times(weights, value)
-    else:
-        rows = register_keys.shape[2]
-        attended = _times(weights[..., :rows], register_values) + _times(weights[..., rows:], value)
-    return attended.reshape(batch, 1, -1, head_dim)
-
-
-def _times_transposed(rows: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """(B, K, G, d) times (B or 1, K, N, d) transposed: (B, K, G, N), fused where a step is compiled for the CPU."""
-    if _in_compiled_step(rows):
-        return (rows.unsqueeze(3) * keys.unsqueeze(2)).sum(dim=-1)
-    return rows @ keys.transpose(2, 3)
-
-
-def _times(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """(B, K, G, N) times (B or 1, K, N, d): (B, K, G, d), fused where a step is compiled for the CPU."""
-    if _in_compiled_step(weights):
-        return (weights.unsqueeze(4) * values.unsqueeze(2)).sum(dim=3)
-    return weights @ values
-
-
-def attend_in_blocks(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    dropout: float,
-    aligned: bool = True,
-    rows_per_block: int = 128,
-) -> torch.Tensor:
-    """Attention of the scaled query (B, H, T, d) over (B, K, N, d), a block of rows at a time; gives (B, T, H, d).
-
-    Without a mask it is causal. If rows and keys are `aligned`, a block of rows only meets the keys up to its last row.
-    On the CPU these few large products outrun the fused kernel, whose blocks are too small for heads of 32.
-    """
-    batch, heads, length, head_dim = query.shape
-    kv_heads = key.shape[1]
-    query = query.reshape(batch, kv_heads, heads // kv_heads, length, head_dim)
-    key, value = key.transpose(2, 3).unsqueeze(2), value.unsqueeze(2)
-    blocks = []
-    for start in range(0, length, rows_per_block):
-        stop = min(start + rows_per_block, length)
-        seen = stop if aligned else key.shape[-1]
-        scores = query[:, :, :, start:stop] @ key[..., :seen]
-        if mask is None:
-            visible = torch.ones(stop - start, seen, dtype=torch.bool, device=query.device).tril(start)
-        else:
-            visible = mask[:, :, None, start:stop, :seen]
-        scores = _masked(scores, visible)
-        weights = functional.dropout(torch.softmax(scores, dim=-1), dropout).to(value.dtype)
-        blocks.append(weights @ value[..., :seen, :])
-    attended = torch.cat(blocks, dim=3) if len(blocks) > 1 else blocks[0]
-    return attended.reshape(batch, heads, length, head_dim).transpose(1, 2)
-
-
-def _masked(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Apply a boolean (true: visible) or additive mask; masked scores stay finite."""
-    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if mask.dtype == torch.bool else scores + mask
 
 
 class BrandonMLP(nn.Module):

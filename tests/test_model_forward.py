@@ -15,7 +15,7 @@ from model_runners import (
     tiny_model,
 )
 
-from brandon_hf.modeling.modeling_brandon import attend_in_blocks
+from brandon_hf.modeling.attention_brandon import attend_in_blocks
 
 TESTS = Path(__file__).parent
 

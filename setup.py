@@ -23,6 +23,7 @@ EXTRAS["dev"] = [
     "pytest>=8",
     "pytest-xdist",
     "ruff",
+    "sentencepiece",
     "setuptools>=77",
     "types-PyYAML",
 ]

@@ -126,9 +126,9 @@ def rotary_embedding(config: BrandonConfig, positions: torch.Tensor) -> tuple[to
 
 
 def rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotate the pairs (k, k + d/2) of each head. (B, heads, T, d) -> the same shape and dtype."""
+    """Rotate the pairs (k, k + d/2) of each head. (B, heads, T, d) -> the same shape, in float32 at least."""
     first, second = heads.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(heads.dtype)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 @dataclass
@@ -201,7 +201,8 @@ class BrandonAttention(nn.Module):
         if self.config.qk_norm:
             query, key = query_key.split([self.heads, self.kv_heads], dim=1)
             query_key = torch.cat([self.q_norm(query), self.k_norm(key)], dim=1)
-        query, key = rotate(query_key, *context.rotary).split([self.heads, self.kv_heads], dim=1)
+        rotated = rotate(query_key, *context.rotary).to(raw_value.dtype)  # autocast norms in float32
+        query, key = rotated.split([self.heads, self.kv_heads], dim=1)
 
         value = raw_value
         if first_value is not None:

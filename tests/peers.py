@@ -100,5 +100,5 @@ def unmoved(before: dict[str, torch.Tensor], model: torch.nn.Module) -> set[str]
 def is_complete(folder: Path) -> bool:
     """Whether a folder carries the weights and everything that loads them without this package."""
     files = {"config.json", "configuration_brandon.py", "modeling_brandon.py", "conversion_brandon.py"}
-    files |= {"generation_brandon.py", "generation_config.json", "model.safetensors"}
+    files |= {"attention_brandon.py", "generation_brandon.py", "generation_config.json", "model.safetensors"}
     return files <= {path.name for path in folder.iterdir()}

@@ -19,7 +19,13 @@ from transformers import (
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM, BrandonForSequenceClassification, BrandonModel
 
 AUTO_CLASSES = (AutoModelForCausalLM, AutoModel, AutoModelForSequenceClassification)
-CODE = {"configuration_brandon.py", "conversion_brandon.py", "generation_brandon.py", "modeling_brandon.py"}
+CODE = {
+    "attention_brandon.py",
+    "configuration_brandon.py",
+    "conversion_brandon.py",
+    "generation_brandon.py",
+    "modeling_brandon.py",
+}
 AUTO_MAP = {
     "AutoConfig": "configuration_brandon.BrandonConfig",
     "AutoModel": "modeling_brandon.BrandonModel",

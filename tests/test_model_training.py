@@ -154,7 +154,7 @@ def test_dropout_only_while_training(name: str) -> None:
 def test_dropout_reaches_every_place(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Called on embeddings, on attention weights and on the feed-forward network's output."""
     model, ids = tiny_model("plain", dropout=0.25).train(), random_ids(2, 6)
-    shapes = {"embeddings": (2, 6, 24), "attention": (2, 2, 2, 6, 6), "feed-forward": (2, 6, 24)}
+    shapes = {"embeddings": (2, 6, 24), "attention": (4, 12, 6), "feed-forward": (2, 6, 24)}
     times = {"embeddings": 1 + 4, "attention": 4, "feed-forward": 1 + 4}
     seen: list[tuple[int, ...]] = []
     original = functional.dropout

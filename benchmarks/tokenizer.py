@@ -3,8 +3,8 @@
     python benchmarks/tokenizer.py DATA [--original tokenizer.model] --output docs/benchmarks/tokenizer
 
 DATA is a folder of `.jsonl.xz` files with a field `text`. Even rows train a byte-level BPE, about 3 MB spread evenly
-over the files; odd rows, about 1 MB, are counted. `--original` counts with a SentencePiece model too. Writes OUTPUT.json
-and OUTPUT.md.
+over the files; odd rows, about 1 MB, are counted. `--original` counts with a SentencePiece model too. Writes
+OUTPUT.json and OUTPUT.md.
 """
 
 import argparse

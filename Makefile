@@ -2,7 +2,7 @@
 PYTHON ?= python3
 STAMP := .venv/.installed
 
-.PHONY: run test lint clean
+.PHONY: run test test-oldest lint clean
 
 run: $(STAMP)
 	.venv/bin/python scripts/quickstart.py
@@ -10,13 +10,19 @@ run: $(STAMP)
 test: $(STAMP)
 	.venv/bin/python -m pytest
 
+# The model's tests with the oldest versions the package states. Downloads several GB: there is no other build of that torch.
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install -qq --disable-pip-version-check -c constraints-oldest.txt -e '.[dev]'
+	.venv-oldest/bin/python -m pytest tests/test_model_*.py tests/test_attention.py
+
 lint: $(STAMP)
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): setup.py constraints.txt

@@ -13,6 +13,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,11 @@ def table(figures: dict[str, list[float]]) -> list[str]:
     return rows
 
 
+def command() -> str:
+    """This run as it was called."""
+    return " ".join(["python benchmarks/model.py", *sys.argv[1:]])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds of each variant (default 7)")
@@ -168,7 +174,7 @@ def main() -> None:
         "rounds": arguments.rounds,
         "dropout": arguments.dropout,
     }
-    lines = ["# Speed of the model", "", "Written by `python benchmarks/model.py`.", ""]
+    lines = ["# Speed of the model", "", f"Written by `{command()}`.", ""]
     lines += [", ".join(f"{key} {value}" for key, value in environment.items()), ""]
     for title, figures in results.items():
         lines += [f"## {title.capitalize()}", "", *table(figures), ""]

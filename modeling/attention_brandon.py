@@ -98,7 +98,8 @@ def attend_in_blocks(
 ) -> torch.Tensor:
     """Attention of the scaled query (B, H, T, d) over (B, K, N, d), a block of rows at a time; gives (B, T, H, d).
 
-    On the CPU these few large products outrun the fused kernel, whose blocks are too small for heads of 32.
+    On the CPU these few large products outrun the fused kernel, whose blocks are too small for heads of 32. While
+    training all weights are kept, B H T N / 2 numbers per layer (with dropout twice); gradient checkpointing avoids it.
 
     Args:
         mask: (B or 1, H or 1, T, N), boolean or additive. `None`: causal, which takes `aligned`.
@@ -133,16 +134,17 @@ class _BlockedAttention(torch.autograd.Function):
             rows = query.view(*groups, length, size)[:, :, :, start:stop].reshape(len(keys), -1, size)
             scores = torch.bmm(rows, keys[:, :seen].transpose(1, 2)).view(*groups, stop - start, seen)
             if mask is None:
-                future = torch.ones(stop - start, stop - start, dtype=torch.bool).triu(1)
+                future = torch.ones(stop - start, stop - start, dtype=torch.bool, device=scores.device).triu(1)
                 scores[..., start:].masked_fill_(future, torch.finfo(scores.dtype).min)
             else:
                 block = mask[:, :, start:stop, :seen]
                 per_group = block.unsqueeze(2) if block.shape[1] == 1 else block.unflatten(1, groups[1:])
                 scores = _masked(scores, per_group)
-            weights = torch.softmax(scores.view(len(keys), -1, seen), dim=-1)
+            weights = torch.softmax(scores.view(len(keys), -1, seen), dim=-1).to(values.dtype)
             dropped = functional.dropout(weights, dropout) if dropout else weights
             by_group[:, :, :, start:stop] = torch.bmm(dropped, values[:, :seen]).view(*groups, -1, size)
-            kept.append((weights, dropped))
+            if any(ctx.needs_input_grad):
+                kept.append((weights, dropped))
         ctx.save_for_backward(query, key, value, attended, *(tensor for pair in kept for tensor in pair))
         ctx.settings = (aligned, rows_per_block)
         return attended

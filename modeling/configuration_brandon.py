@@ -51,7 +51,7 @@ class BrandonConfig(PreTrainedConfig):
             multiply-adds per hidden unit and token, and all states are kept while training.
         value_residual: `"none"`; `"add"`: the first layer's values are added to the values of every later layer
             (arXiv:2410.17897), free of parameters; `"learned"`: mixed with two learned weights per layer,
-            2 L parameters, starting as `"add"`.
+            2 L parameters (the first layer's stay unused), starting as `"add"`.
         num_registers: Learned rows before the text that every token may attend to (arXiv:2309.16588). D parameters
             each; they cost attention over that many more keys and never enter the key-value cache.
         qk_norm: RMSNorm on each query and key head before rotation (arXiv:2302.05442). 2 d parameters per block.
@@ -67,8 +67,8 @@ class BrandonConfig(PreTrainedConfig):
         resonance_gate: Between loops, blend the registers' states with the learned rows through a sigmoid gate:
             D parameters. Needs loops and registers.
         ternary_weights: Use block matrices quantised to {-1, 0, 1} times the mean of their absolute values, with
-            straight-through gradients (arXiv:2402.17764). No parameters; a rounding pass over the weights per
-            forward.
+            straight-through gradients (arXiv:2402.17764). No parameters; a rounding pass over a block's weights each
+            time it is applied.
         use_cache: Return the key-value cache by default when not training.
 
     Raises:
@@ -230,7 +230,8 @@ class BrandonConfig(PreTrainedConfig):
         """Build from a dictionary in native or original field names.
 
         The original's exports leave out which feed-forward network and loop options a model has, so these are read
-        from the names of its tensors when `kwargs["name_or_path"]` is a local folder or a Hub repository.
+        from the names of its tensors when `kwargs["name_or_path"]` is a local folder or a Hub repository. `AutoConfig`
+        does not pass a subfolder on: from there, load through `BrandonForCausalLM` or `brandon import`.
         """
         if is_original_config(config_dict):
             source = kwargs.get("name_or_path") or config_dict.get("_name_or_path")

@@ -64,7 +64,16 @@ def mtp_decoding(
         (f"num_beams={generation_config.num_beams}", (generation_config.num_beams or 1) > 1),
         (f"a batch of {len(input_ids)}", len(input_ids) != 1),
         ("output_scores or output_logits", generation_config.output_scores or generation_config.output_logits),
+        (
+            "output_hidden_states or output_attentions",
+            generation_config.output_hidden_states or generation_config.output_attentions,
+        ),
+        ("prompt_lookup_num_tokens", generation_config.prompt_lookup_num_tokens is not None),
         ("inputs_embeds", model_kwargs.get("inputs_embeds") is not None),
+        (
+            "a cache that holds the whole prompt",
+            isinstance(cache, Cache) and int(cache.get_seq_length()) >= input_ids.shape[1],
+        ),
         (f"cache {type(cache).__name__}", not isinstance(cache, Cache) or cache.is_compileable),
     ):
         if refused:

@@ -369,8 +369,8 @@ def document_indices(position_ids: torch.Tensor, padding: torch.Tensor | None) -
         unknown and the integers are returned.
     """
     starts = position_ids[:, 1:] != position_ids[:, :-1] + 1
-    if padding is not None and padding.dim() == 2 and padding.shape[1] == position_ids.shape[1]:
-        real = padding.to(device=position_ids.device, dtype=torch.bool)
+    if padding is not None and padding.dim() == 2 and padding.shape[1] >= position_ids.shape[1]:
+        real = padding[:, -position_ids.shape[1] :].to(device=position_ids.device, dtype=torch.bool)
         columns = torch.arange(real.shape[1], device=real.device)
         last = torch.where(real, columns, -1).cummax(dim=1).values[:, :-1]  # the last real token before each
         before = position_ids.expand(len(real), -1).gather(1, last.clamp(min=0))
@@ -555,7 +555,8 @@ class BrandonModel(BrandonPreTrainedModel):
             position_ids: (B or 1, T) positions of the tokens in their text, from 0. Where they do not increase by one a
                 new document starts, which sees nothing of the one before. Default: counted from `attention_mask`.
             past_key_values: Cache of earlier tokens; it is extended in place.
-            use_cache: Return a cache. Default: the config's, but not while training nor for packed documents.
+            use_cache: Return a cache. Default: the config's, but not while training nor for packed documents (while
+                compiling: not if `position_ids` are given without a cache).
             output_hidden_states: Also return the embeddings and the state after each layer, L + 1 tensors (B, T, D),
                 the last one after the final norm.
             output_attentions: Also return L tensors (B, H, T, keys), computed by eager attention. The weight on
@@ -577,11 +578,17 @@ class BrandonModel(BrandonPreTrainedModel):
         eager = not torch.compiler.is_compiling()
         cache: Any = past_key_values
         past_length = 0 if cache is None else cache.get_seq_length()
+        covered = attention_mask.shape[1] if attention_mask is not None and attention_mask.dim() == 2 else None
+        if covered is not None and isinstance(past_length, int) and covered != past_length + length:
+            raise ValueError(f"attention_mask covers {covered} tokens, not {past_length} cached and {length} new ones")
         documents = None
         if position_ids is None:
             position_ids = _positions(attention_mask, length, past_length, device)
         elif length > 1 and (attention_mask is None or attention_mask.dim() == 2):
-            documents = document_indices(position_ids, attention_mask) if cache is None or eager else None
+            documents = document_indices(position_ids, attention_mask)
+            if cache is not None and not eager and documents is not None:  # unknown until the graph runs
+                torch._assert_async(documents[:, -1:].eq(0).all(), _PACKED_CACHE)
+                documents = None
         longest = length
         if documents is not None:  # a packed row may be longer than the context, its documents may not
             longest = int(position_ids.max()) + 1 if eager else 0
@@ -592,14 +599,14 @@ class BrandonModel(BrandonPreTrainedModel):
             )
         if documents is not None and eager:
             if use_cache or cache is not None:
-                raise ValueError("packed documents (position_ids that restart) cannot be cached: pass use_cache=False")
+                raise ValueError(_PACKED_CACHE)
             use_cache = False
         if use_cache is None:
             use_cache = config.use_cache and not self.training and documents is None
         if self.gradient_checkpointing and self.training:  # layers run twice, which a cache does not survive
-            if int(past_length):
-                raise ValueError("gradient checkpointing cannot continue from past_key_values")
-            use_cache, cache = False, None
+            if cache is not None:
+                raise ValueError("gradient checkpointing cannot fill past_key_values: call model.eval() to generate")
+            use_cache = False
         if use_cache and cache is None:
             cache = DynamicCache(config=config)
 
@@ -698,6 +705,10 @@ class BrandonModel(BrandonPreTrainedModel):
         """The mask over registers and tokens in the form the implementation takes, and `LayerContext.aligned`."""
         length, registers = embeddings.shape[1], self.config.num_registers
         if "flash" in implementation:
+            if cache is not None and cache.is_compileable:
+                raise ValueError(
+                    f"attn_implementation={implementation!r} does not work with a static cache: use 'sdpa'"
+                )
             if documents is not None and (registers or len(documents) > 1 or attention_mask is not None):
                 raise ValueError(
                     f"attn_implementation={implementation!r} cannot keep packed documents apart here: use 'sdpa'"
@@ -716,6 +727,8 @@ class BrandonModel(BrandonPreTrainedModel):
         aligned = keys == length and prepended == registers
         if attention_mask is not None and attention_mask.dim() == 4:
             mask, aligned = attention_mask, False
+            if mask.dtype != torch.bool and not mask.is_floating_point():
+                raise ValueError(f"a 4-D attention_mask must be boolean or additive, not {mask.dtype}")
             if mask.dtype == torch.bool:
                 mask = _as_taken_by(implementation, mask, embeddings.dtype)
         else:
@@ -749,6 +762,9 @@ class BrandonModel(BrandonPreTrainedModel):
                 "cu_seq_lens cannot express registers shared by all documents: use attn_implementation='sdpa'"
             )
         return lengths | ({"position_ids": position_ids} if documents is not None else {})
+
+
+_PACKED_CACHE = "packed documents (position_ids that restart) cannot be cached: pass use_cache=False"
 
 
 def _parameter(*shape: int) -> nn.Parameter:
@@ -869,6 +885,8 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
                 sampling, beams, several prompts or a static cache.
         """
         if draft_with_mtp:
+            if kwargs.get("assistant_model") is not None:
+                raise ValueError("draft_with_mtp=True does not work with assistant_model")
             # Generation keeps the streamer for itself when decoding is custom.
             kwargs["custom_generate"] = partial(mtp_decoding, streamer=kwargs.get("streamer"))
         return super().generate(*args, **kwargs)  # type: ignore[misc]  # transformers types self as a protocol
@@ -895,6 +913,9 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
             input_ids_length,
             inputs_tensor,
         )
+        largest = -1 if inputs_tensor.is_floating_point() else int(inputs_tensor.max())
+        if largest >= self.config.vocab_size:
+            raise ValueError(f"token id {largest} does not fit the vocabulary, vocab_size={self.config.vocab_size}")
         prompt = max(input_ids_length, inputs_tensor.shape[1])
         new = generation_config.max_length - input_ids_length
         limit = self.config.max_position_embeddings
@@ -948,11 +969,6 @@ class BrandonForSequenceClassification(GenericForSequenceClassification, Brandon
         self.score = nn.Linear(config.hidden_size, self.num_labels, bias=False)
         self.post_init()
 
-
-BrandonConfig.register_for_auto_class()
-BrandonModel.register_for_auto_class("AutoModel")
-BrandonForCausalLM.register_for_auto_class("AutoModelForCausalLM")
-BrandonForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
 
 __all__ = [
     "BrandonCausalLMOutput",

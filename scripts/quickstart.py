@@ -3,7 +3,7 @@
     python scripts/quickstart.py [--output runs/quickstart] [--steps 150]
 
 The text is generated here: questions about the colours, sounds and opposites of a few dozen things. The model is a
-small Brandon of about 0.7M parameters trained on the CPU.
+small Brandon of about 0.8M parameters trained on the CPU.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, GenerationConfig, pipeline
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, pipeline
 from trl import SFTConfig, SFTTrainer
 
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
@@ -117,7 +117,7 @@ def main() -> None:
 
     # 5. Reload and talk.
     reloaded = AutoModelForCausalLM.from_pretrained(arguments.output)
-    talk = pipeline("text-generation", model=reloaded, tokenizer=tokenizer)
+    talk = pipeline("text-generation", model=reloaded, tokenizer=AutoTokenizer.from_pretrained(arguments.output))
     for question in (
         "What is your name?",
         "What colour is a frog?",

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from transformers.cli.transformers import app
 
     _serve_only(args.model)
-    # `app` instead of the command's `main`, which asks PyPI for a newer version. A later --host or --port wins.
+    # `app`, not the command's `main`, which looks for a newer version on the network. A later --host or --port wins.
     command = ["serve", args.model, "--host", args.host, "--port", args.port, *args.options]
     try:
         app.main(args=command, prog_name="brandon", standalone_mode=False)

@@ -920,8 +920,10 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
         new = generation_config.max_length - input_ids_length
         limit = self.config.max_position_embeddings
         if prompt + new > limit:
+            room = f"at most {limit - prompt} new tokens fit" if prompt < limit else "the prompt leaves no room"
             raise ValueError(
-                f"a prompt of {prompt} tokens and {new} new ones exceed the context, max_position_embeddings={limit}"
+                f"a prompt of {prompt} tokens and {new} new ones exceed the context, max_position_embeddings={limit}: "
+                f"{room}"
             )
         return generation_config
 

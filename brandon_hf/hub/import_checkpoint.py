@@ -36,7 +36,8 @@ class ImportReport:
     def __str__(self) -> str:
         lines = [f"{self.folder}: {self.parameters:,} parameters, {self.dtype}, {sum(self.files.values()):,} bytes"]
         lines += [f"  {size:>12,}  {name}" for name, size in sorted(self.files.items())]
-        lines.append(f"tokenizer: {self.tokenizer or 'none found; give one with --tokenizer FILE'}")
+        absent = "none found; to add one, remove the folder and import again with --tokenizer FILE"
+        lines.append(f"tokenizer: {self.tokenizer or absent}")
         return "\n".join(lines)
 
 

@@ -102,7 +102,7 @@ def attend_in_blocks(
     training all weights are kept, B H T N / 2 numbers per layer (with dropout twice); gradient checkpointing avoids it.
 
     Args:
-        mask: (B or 1, H or 1, T, N), boolean or additive. `None`: causal, which takes `aligned`.
+        mask: (B or 1, 1, T, N), boolean or additive. `None`: causal, which takes `aligned`.
         dropout: Probability of dropping an attention weight.
         aligned: Row i stands for key i and sees none after it, so a block only meets the keys up to its last row.
         rows_per_block: Query rows of a block.
@@ -137,9 +137,7 @@ class _BlockedAttention(torch.autograd.Function):
                 future = torch.ones(stop - start, stop - start, dtype=torch.bool, device=scores.device).triu(1)
                 scores[..., start:].masked_fill_(future, torch.finfo(scores.dtype).min)
             else:
-                block = mask[:, :, start:stop, :seen]
-                per_group = block.unsqueeze(2) if block.shape[1] == 1 else block.unflatten(1, groups[1:])
-                scores = _masked(scores, per_group)
+                scores = _masked(scores, mask[:, :, None, start:stop, :seen])
             weights = torch.softmax(scores.view(len(keys), -1, seen), dim=-1).to(values.dtype)
             dropped = functional.dropout(weights, dropout) if dropout else weights
             by_group[:, :, :, start:stop] = torch.bmm(dropped, values[:, :seen]).view(*groups, -1, size)

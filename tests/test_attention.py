@@ -20,16 +20,13 @@ def masks(rows: int, keys: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     visible = torch.rand(BATCH, 1, rows, keys, generator=generator) < 0.7
     visible[..., 0] = True
-    per_head = torch.rand(BATCH, HEADS, rows, keys, generator=generator) < 0.7
-    per_head[..., 0] = True
     return {
         "boolean": visible,
-        "boolean per head": per_head,
         "additive": torch.randn(1, 1, rows, keys, dtype=torch.double, generator=generator),
     }
 
 
-@pytest.mark.parametrize("kind", ["boolean", "boolean per head", "additive"])
+@pytest.mark.parametrize("kind", ["boolean", "additive"])
 def test_any_mask_over_more_keys_than_rows_is_applied(kind: str) -> None:
     query, key, value = inputs(7, 11)
     mask = masks(7, 11)[kind]
@@ -42,7 +39,7 @@ def test_any_mask_over_more_keys_than_rows_is_applied(kind: str) -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-@pytest.mark.parametrize("kind", [None, "boolean", "boolean per head", "additive"])
+@pytest.mark.parametrize("kind", [None, "boolean", "additive"])
 def test_gradients_are_those_of_finite_differences(kind: str | None, dropout: float) -> None:
     rows, keys = (5, 5) if kind is None else (5, 7)
     mask = None if kind is None else masks(rows, keys)[kind]

@@ -260,7 +260,7 @@ class BrandonMLP(nn.Module):
     def __init__(self, config: BrandonConfig):
         super().__init__()
         width, hidden = config.hidden_size, config.intermediate_size
-        self.dropout = config.dropout
+        self.config = config
         self.gated = config.mlp_type == "swiglu"
         if self.gated:
             self.gate_up_proj = _linear(config, width, hidden, hidden)
@@ -274,7 +274,7 @@ class BrandonMLP(nn.Module):
             inner = functional.silu(gate) * up
         else:
             inner = functional.relu(self.up_proj(hidden)).square()
-        return functional.dropout(self.down_proj(inner), self.dropout, self.training)
+        return functional.dropout(self.down_proj(inner), self.config.dropout, self.training)
 
 
 class BrandonBlock(GradientCheckpointingLayer):
@@ -824,6 +824,7 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         output_mtp_logits: bool | None = None,
+        num_mtp_losses: int | None = None,
         **kwargs: Any,
     ) -> BrandonCausalLMOutput:
         """Logits (B, T, V) and, with labels, the loss. See `BrandonModel.forward` for the arguments not listed.
@@ -834,6 +835,7 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
             logits_to_keep: Compute the logits of this many last tokens only (0: all), or of these indices.
             output_mtp_logits: Also return the heads' logits. The loss is then the mean of the next-token loss and one
                 loss per head; targets beyond a token's document do not count. Default: while training with labels.
+            num_mtp_losses: Only this many heads, the nearest ones, count in the loss. Default: all.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -855,7 +857,8 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
-            for places, head_logits in enumerate(mtp_logits or (), start=1):
+            counted = (mtp_logits or ())[:num_mtp_losses]
+            for places, head_logits in enumerate(counted, start=1):
                 ahead = _labels_ahead(labels, places, position_ids)
                 count = kwargs.get("num_items_in_batch", (ahead[:, 1:] != -100).sum().clamp(min=1))
                 loss = loss + self.loss_function(
@@ -864,7 +867,9 @@ class BrandonForCausalLM(BrandonPreTrainedModel, GenerationMixin):
                     vocab_size=self.config.vocab_size,
                     **{**kwargs, "num_items_in_batch": count},
                 )
-            loss = loss / (1 + len(mtp_logits or ()))
+            loss = loss / (1 + len(counted))
+            for head_logits in (mtp_logits or ())[len(counted) :]:
+                loss = loss + 0.0 * head_logits.sum()  # a gradient of zeros, as DDP waits for one
         return BrandonCausalLMOutput(
             loss=loss,
             logits=logits,

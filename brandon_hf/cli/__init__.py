@@ -1,4 +1,4 @@
-"""The `brandon` command. Each subcommand is a module here with `add_parser`; it is imported only when it is called."""
+"""The `brandon` command. Each subcommand is a module here with `add_arguments` and `run`, imported only when called."""
 
 import argparse
 import importlib
@@ -9,6 +9,11 @@ from brandon_hf import __version__
 
 # name: (module, what `brandon --help` says of it)
 COMMANDS = {
+    "run": ("run", "train a model by a recipe: tokenizer, teacher, phases, samples, report"),
+    "pretrain": ("phase", "phase 1 of a recipe: next-token prediction on text"),
+    "distill": ("phase", "phase 2 of a recipe: learn from a teacher"),
+    "sft": ("phase", "phase 3 of a recipe: instruction tuning on chats"),
+    "prefer": ("phase", "optional phase 4 of a recipe: DPO or GRPO against repetition"),
     "import": ("import_", "turn a checkpoint of the original implementation into a native model folder"),
     "serve": ("serve", "answer OpenAI-style requests with a model folder"),
 }
@@ -18,22 +23,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `brandon` with the given arguments, by default those of the process.
 
     Returns:
-        The exit status: that of the subcommand, 2 if it raised `ValueError` or `OSError` (printed as one line), 130 if
-        it was interrupted.
+        The exit status: that of the subcommand, 2 if it raised `ValueError`, `OSError` or `FloatingPointError` (printed as
+        one line), 130 if it was interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="brandon", description="Small instruction-following language models.")
     parser.add_argument("--version", action="version", version=f"brandon-hf {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
-        if name in arguments[:1]:
-            importlib.import_module(f".{module}", __name__).add_parser(subparsers)
-        else:
-            subparsers.add_parser(name, help=summary, add_help=False)
+        called = name in arguments[:1]
+        description = f"{summary[0].upper()}{summary[1:]}."
+        subparser = subparsers.add_parser(name, help=summary, description=description, add_help=called)
+        if called:
+            command = importlib.import_module(f".{module}", __name__)
+            command.add_arguments(subparser)
+            subparser.set_defaults(run=command.run)
     args = parser.parse_args(arguments)
     try:
         return args.run(args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"brandon {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

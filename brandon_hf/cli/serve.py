@@ -18,19 +18,14 @@ _EPILOG = """What follows MODEL goes to `transformers serve` as it is: `brandon 
 The server answers with MODEL whatever model a client names; it loads nothing else and never uses the network."""
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add `serve` to the command line."""
-    parser = subparsers.add_parser(
-        "serve",
-        help="answer OpenAI-style requests with a model folder",
-        description="Serve a model at http://127.0.0.1:8000/v1: chat/completions, completions, responses, models.",
-        epilog=_EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `serve`."""
+    parser.description = "Serve a model at http://127.0.0.1:8000/v1: chat/completions, completions, responses, models."
+    parser.epilog = _EPILOG
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, local only)")
     parser.add_argument("--port", default="8000", help="port to listen on (default: %(default)s)")
     parser.add_argument("model", metavar="MODEL", help="folder of a Brandon model with its tokenizer")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="options of `transformers serve`")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,26 @@
+"""`brandon pretrain`, `distill`, `sft`, `prefer`: one phase of a recipe, in the directory of its run."""
+
+import argparse
+from pathlib import Path
+
+from . import run as whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the four commands."""
+    whole.add_arguments(parser)
+    parser.add_argument("--model", type=Path, help="start from this model folder, not from the phase before")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the phase that the command is named after."""
+    from ..pipeline import Run, load_recipe
+
+    if args.command == "pretrain" and args.model:
+        raise ValueError(f"--model {args.model}: phase 1 starts from random weights; `sft --model` continues a model")
+    recipe = load_recipe(args.recipe, args.overrides)
+    training = Run(recipe, args.output / (args.name or recipe.name), args.model)
+    final = training.execute([args.command])
+    if training.state.is_main_process:
+        print(f"model: {final}")
+    return 0

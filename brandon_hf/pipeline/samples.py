@@ -1,0 +1,162 @@
+"""What a finished model writes: free texts, answers to held-out questions, its name; and how it repeats and stops.
+
+Decoding has no repetition penalty and blocks no n-grams. Free texts are sampled, answers are greedy.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from ..data.synthetic import answers, free_prompts, held_out
+from ..metrics.instruction import says_name
+from ..metrics.repetition import coherence_length, distinct_n, repetition_rate, sequence_loops
+from .recipe import Recipe
+
+NAME_QUESTIONS = ("What is your name?", "Who are you?", "Tell me your name.")
+OPENINGS = (
+    "Once upon a time",
+    "The old man",
+    "In the morning,",
+    "Water is",
+    "The most important thing about",
+    "There was a small house",
+    "She opened the door and",
+    "A good friend",
+    "The history of",
+    "When the rain stopped,",
+)
+REQUESTS = (
+    "Tell me a short story.",
+    "What is a river?",
+    "Give me three tips for staying healthy.",
+    "Describe a forest.",
+    "Why is the sky blue?",
+    "Write a sentence about a dog.",
+    "How do I make tea?",
+    "List four fruits.",
+    "What should I do on a rainy day?",
+    "Explain what a book is.",
+)
+
+
+def write_samples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> dict[str, Any]:
+    """All samples of `recipe.samples` with their figures, ready for `samples.json`."""
+    settings = recipe.samples
+    builtin = any(source.builtin for source in recipe.chat_sources())
+    if builtin:
+        prompts = free_prompts(recipe.seed, settings.free)
+    else:
+        prompts = [text for pair in zip(OPENINGS, REQUESTS, strict=True) for text in pair][: settings.free]
+    free = [_as_free_prompt(prompt) for prompt in prompts]
+    set_seed(recipe.seed)
+    texts = write(
+        model,
+        tokenizer,
+        [prompt for prompt in free],
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=True,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+    )
+    result: dict[str, Any] = {"free": [], "name": [], "questions": []}
+    for prompt, (text, ended) in zip(free, texts, strict=True):
+        shown = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+        result["free"].append(
+            {"prompt": shown, "chat": not isinstance(prompt, str), "text": text, "stopped": ended}
+            | {"loops": len(sequence_loops(text))}
+        )
+    asked = [[{"role": "user", "content": question}] for question in NAME_QUESTIONS]
+    for question, (text, ended) in zip(
+        NAME_QUESTIONS, write(model, tokenizer, asked, max_new_tokens=settings.max_new_tokens), strict=True
+    ):
+        result["name"].append(
+            {"question": question, "answer": text, "stopped": ended, "right": says_name(text, "Brandon")}
+        )
+    if builtin and settings.questions:
+        questions = held_out(recipe.seed, settings.questions)
+        replies = write(
+            model, tokenizer, [question.messages for question in questions], max_new_tokens=settings.max_new_tokens
+        )
+        for question, (text, ended) in zip(questions, replies, strict=True):
+            result["questions"].append(
+                {
+                    "question": question.messages[-1]["content"],
+                    "category": question.category,
+                    "new_phrasing": question.new_phrasing,
+                    "answer": text,
+                    "stopped": ended,
+                    "right": answers(question, text),
+                }
+            )
+    return {"figures": figures(result), **result}
+
+
+def figures(samples: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a run's samples: shares between 0 and 1, counts, means."""
+    texts = [sample["text"] for sample in samples["free"]]
+    answers_ = [*samples["questions"], *samples["name"], *(sample for sample in samples["free"] if sample["chat"])]
+    found: dict[str, Any] = {
+        "free texts": len(texts),
+        "free texts with loops": sum(sample["loops"] > 0 for sample in samples["free"]),
+        "repetition rate": _mean([repetition_rate(text) for text in texts]),
+        "distinct 2-grams": _mean([distinct_n(text, 2) for text in texts]),
+        "coherence length": _mean([coherence_length(text) for text in texts]),
+        "answers that stop by themselves": _mean([answer["stopped"] for answer in answers_]),
+        "knows its name": _mean([answer["right"] for answer in samples["name"]]),
+    }
+    if samples["questions"]:
+        new = [question["right"] for question in samples["questions"] if question["new_phrasing"]]
+        found["held-out questions"] = len(samples["questions"])
+        found["held-out questions answered"] = _mean([question["right"] for question in samples["questions"]])
+        found["of these in phrasings never trained on"] = _mean(new)
+    return found
+
+
+@torch.no_grad()
+def write(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str | list[dict[str, str]]],
+    *,
+    batch_size: int = 25,
+    **options: Any,
+) -> list[tuple[str, bool]]:
+    """The model's continuation of each text, or answer to each chat, and whether it ended by itself."""
+    written = []
+    model.eval()
+    ends = model.generation_config.eos_token_id
+    ends = {ends} if isinstance(ends, int) else set(ends or ())
+    texts = [
+        tokenizer(prompt)["input_ids"]
+        if isinstance(prompt, str)
+        else tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]
+        for prompt in prompts
+    ]
+    context = model.config.max_position_embeddings
+    limit = options.pop("max_new_tokens")
+    for start in range(0, len(texts), batch_size):
+        rows = texts[start : start + batch_size]
+        batch = tokenizer.pad({"input_ids": rows}, padding=True, padding_side="left", return_tensors="pt")
+        batch = batch.to(model.device)
+        width = batch["input_ids"].shape[1]
+        new = min(limit, context - width)
+        if new < 1:
+            raise ValueError(f"a prompt of {width} tokens leaves no room in the context of {context}")
+        output = model.generate(**batch, max_new_tokens=new, **{"do_sample": False, **options})
+        for row in output[:, width:].tolist():
+            ended = any(token in ends for token in row)
+            written.append((tokenizer.decode(row, skip_special_tokens=True).strip(), ended))
+    return written
+
+
+def _as_free_prompt(prompt: Any) -> str | list[dict[str, str]]:
+    """Texts are continued; requests (they end like one) are asked in a chat."""
+    if not isinstance(prompt, str):
+        return prompt
+    return [{"role": "user", "content": prompt}] if prompt in REQUESTS else prompt
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(map(float, values)) / len(values) if values else 0.0

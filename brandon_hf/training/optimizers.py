@@ -1,0 +1,90 @@
+"""AdamW with weight decay on matrices only, and Muon for hidden matrices beside it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """All trainable parameters in two groups: matrices, which decay, and vectors (norms, averages), which do not.
+
+    Registers, step embeddings and averaging weights have two axes but are no matrices that multiply anything: they do
+    not decay either.
+    """
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": weight_decay},
+        {"params": [], "weight_decay": 0.0},
+    ]
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[0 if _is_matrix(model, name, parameter) else 1]["params"].append(parameter)
+    return [group for group in groups if group["params"]]
+
+
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The weights between hidden states: every linear layer's but the output's, which may be the embeddings."""
+    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return [
+        module.weight
+        for module in model.modules()
+        if isinstance(module, nn.Linear) and module is not output and module.weight.requires_grad
+    ]
+
+
+def _is_matrix(model: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    owner = model.get_submodule(name.rpartition(".")[0])
+    return parameter.ndim >= 2 and isinstance(owner, (nn.Linear, nn.Embedding))
+
+
+class OptimizerPair(torch.optim.Optimizer):
+    """Two optimizers that step together and share one list of parameter groups, one state and one scheduler."""
+
+    def __init__(self, first: torch.optim.Optimizer, second: torch.optim.Optimizer):
+        self.pair = (first, second)
+        super().__init__([*first.param_groups, *second.param_groups], {})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        self.param_groups.append(param_group)  # the very groups of the two, so that a scheduler moves their rates
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure here
+        for optimizer in self.pair:
+            optimizer.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for optimizer in self.pair:
+            optimizer.zero_grad(set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"pair": [optimizer.state_dict() for optimizer in self.pair]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for optimizer, state in zip(self.pair, state_dict["pair"], strict=True):
+            optimizer.load_state_dict(state)
+        self.param_groups[:] = [group for optimizer in self.pair for group in optimizer.param_groups]
+
+
+def muon_with_adamw(
+    model: nn.Module, learning_rate: float, weight_decay: float, muon_lr_scale: float, betas: tuple[float, float]
+) -> OptimizerPair:
+    """torch's Muon (momentum orthogonalised, https://kellerjordan.github.io/posts/muon) for the hidden matrices.
+
+    Its updates are scaled to AdamW's size (`match_rms_adamw`, arXiv:2502.16982), so one learning rate serves both.
+    """
+    hidden = hidden_matrices(model)
+    if not hidden:
+        raise ValueError("optimizer='muon' needs linear layers to train, and the model has none")
+    chosen = {id(weight) for weight in hidden}
+    groups = parameter_groups(model, weight_decay)
+    for group in groups:
+        group["params"] = _without(group["params"], chosen)
+    muon = torch.optim.Muon(
+        hidden, lr=learning_rate * muon_lr_scale, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=betas)
+    return OptimizerPair(muon, adamw)
+
+
+def _without(parameters: Iterable[nn.Parameter], chosen: set[int]) -> list[nn.Parameter]:
+    return [parameter for parameter in parameters if id(parameter) not in chosen]

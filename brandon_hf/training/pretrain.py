@@ -1,0 +1,91 @@
+"""Phase 1: next-token prediction on packed text."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..data.packed import collate_blocks
+from .arguments import PretrainArguments
+from .checkpoints import InterruptibleTrainer
+from .losses import z_loss
+from .optimizers import muon_with_adamw, parameter_groups
+
+
+class PretrainTrainer(InterruptibleTrainer, Trainer):
+    """Trains any causal LM on a `PackedDataset`, with what `PretrainArguments` adds to transformers' trainer.
+
+    For models with multi-token-prediction heads the loss includes theirs; with `mtp_warmup_fraction` they join one by
+    one, the nearest first (the original's curriculum).
+    """
+
+    args: PretrainArguments
+
+    def __init__(self, model: nn.Module, args: PretrainArguments, **kwargs: Any):
+        kwargs.setdefault("data_collator", collate_blocks)
+        super().__init__(model=model, args=args, **kwargs)
+        self.mtp_heads = getattr(model.config, "num_mtp_heads", 0)
+        if args.dropout_schedule != "none":
+            if not hasattr(model.config, "dropout"):
+                raise ValueError(f"dropout_schedule={args.dropout_schedule!r}: the model has no `dropout` in its config")
+            self.add_callback(DropoutSchedule(args.dropout_schedule, args.dropout_fraction))
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW or Muon over the groups of `parameter_groups`."""
+        if self.optimizer is None:
+            args, model = self.args, self.model if model is None else model
+            if args.optimizer == "muon":
+                betas = (args.adam_beta1, args.adam_beta2)
+                self.optimizer = muon_with_adamw(
+                    model, args.learning_rate, args.weight_decay, args.muon_lr_scale, betas
+                )
+            else:
+                cls, options = self.get_optimizer_cls_and_kwargs(args, model)
+                self.optimizer = cls(parameter_groups(model, args.weight_decay), **options)
+        return self.optimizer
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        inputs = {**inputs, "use_cache": False}
+        if not model.training or not (self.mtp_heads or self.args.z_loss):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.mtp_heads and self.args.mtp_warmup_fraction:
+            inputs["num_mtp_losses"] = self.mtp_losses()
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if self.args.z_loss:
+            term = self.args.z_loss * z_loss(outputs.logits, inputs["labels"], num_items_in_batch)
+            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+                term = term * self.accelerator.num_processes  # DDP averages over the processes
+            loss = loss + term
+        return (loss, outputs) if return_outputs else loss
+
+    def mtp_losses(self) -> int:
+        """How many multi-token-prediction heads count in this step."""
+        phase = self.args.mtp_warmup_fraction * self.args.max_steps / self.mtp_heads
+        return min(self.mtp_heads, int(self.state.global_step / phase))
+
+
+class DropoutSchedule(TrainerCallback):
+    """Dropout in the first (`early`) or last (`late`) part of the training only (arXiv:2303.01500)."""
+
+    def __init__(self, when: str, fraction: float):
+        self.when, self.fraction = when, fraction
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.rate = kwargs["model"].config.dropout
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        share = self.fraction if self.when == "early" else 1 - self.fraction
+        first_part = state.global_step < share * state.max_steps
+        kwargs["model"].config.dropout = self.rate if first_part == (self.when == "early") else 0.0
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        kwargs["model"].config.dropout = self.rate

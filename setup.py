@@ -42,7 +42,7 @@ setup(
     # package_dir puts it into wheels; the symlink brandon_hf/modeling serves editable installs, mypy and pytest.
     packages=sorted({*find_packages(include=["brandon_hf", "brandon_hf.*"]), "brandon_hf.modeling"}),
     package_dir={"brandon_hf.modeling": "modeling"},
-    package_data={"brandon_hf": ["py.typed", "recipes/**/*.yaml"]},
+    package_data={"brandon_hf": ["py.typed", "recipes/**/*.yaml", "data/*.yaml", "pipeline/templates/*"]},
     entry_points={"console_scripts": ["brandon = brandon_hf.cli:main"]},
     install_requires=[
         "torch>=2.11",
@@ -52,8 +52,10 @@ setup(
         "evaluate>=0.4.3",
         "huggingface_hub>=1.5",
         "jinja2>=3.1.6",  # chat templates
+        "matplotlib",
         "numpy",
         "peft>=0.18",
+        "pyarrow",
         "pyyaml>=6.0",
         "safetensors>=0.8",
         "tokenizers>=0.23",

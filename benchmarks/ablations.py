@@ -1,6 +1,6 @@
 """What helps at 1M parameters and 2M tokens of real text: three seeds of each variant, effects beside their spread.
 
-    python benchmarks/ablations.py --pretrain FOLDER --chat FILE [--work runs/ablations] [--workers 2] [--tokens 2000000]
+    python benchmarks/ablations.py --pretrain FOLDER --chat FILE [--workers 2] [--tokens 2000000]
 
 Each variant is a recipe carried out by `brandon_hf.pipeline`, so a stopped benchmark continues. All seeds see the same
 text; the seed decides initial weights and order. Writes docs/benchmarks/ablations.json and .md.
@@ -77,7 +77,12 @@ def recipe_values(name: str, seed: int, options: argparse.Namespace) -> dict[str
         values["model"] |= model
         values["phases"] = ["pretrain"]
         values["pretrain"] = {
-            **schedule, "max_steps": steps, "learning_rate": 3e-3, "decay_steps": 0.3, "save_steps": 200, **pretrain
+            **schedule,
+            "max_steps": steps,
+            "learning_rate": 3e-3,
+            "decay_steps": 0.3,
+            "save_steps": 200,
+            **pretrain,
         }
         return values
     phase, settings = next(iter(CONTINUED[name].items()))
@@ -130,7 +135,10 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
         spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
         return f"{statistics.mean(values):.3f}{spread}" if values else ""
 
-    lines = ["| variant | parameters | seeds | " + " | ".join(FIGURES.values()) + " |", "|---" * (3 + len(FIGURES)) + "|"]
+    lines = [
+        "| variant | parameters | seeds | " + " | ".join(FIGURES.values()) + " |",
+        "|---" * (3 + len(FIGURES)) + "|",
+    ]
     for name, by_seed in results.items():
         seeds = list(by_seed.values())
         cells = [cell([figures[key] for figures in seeds if key in figures]) for key in FIGURES]

@@ -4,8 +4,8 @@
     torchrun --nproc_per_node 8 scripts/train_10m_optimal.py
     accelerate launch scripts/train_10m_optimal.py
 
-It is `brandon run --recipe 10m_optimal`; options and overrides (`pretrain.max_steps=100`, `--name`) are the same, and the
-same command continues a run that was stopped.
+It is `brandon run --recipe 10m_optimal`; options and overrides (`pretrain.max_steps=100`, `--name`) are the same, and
+the same command continues a run that was stopped.
 """
 
 import sys

@@ -237,18 +237,14 @@ def test_an_import_that_breaks_off_leaves_nothing_behind(source, error, tmp_path
 # --- the command itself ----------------------------------------------------------------------------------------------
 
 
-def test_help_lists_every_command_and_its_own_summary(capsys):
-    import argparse
-
+def test_help_lists_every_command_and_its_summary(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])
     assert stopped.value.code == 0
     printed = " ".join(capsys.readouterr().out.split())
     for name, (module, summary) in COMMANDS.items():
         assert f"{name} {summary}" in printed
-        subparsers = argparse.ArgumentParser().add_subparsers()
-        importlib.import_module(f"brandon_hf.cli.{module}").add_parser(subparsers)
-        assert [(action.dest, action.help) for action in subparsers._choices_actions] == [(name, summary)]
+        assert hasattr(importlib.import_module(f"brandon_hf.cli.{module}"), "run")
 
 
 def test_each_command_has_its_own_help(capsys):

@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from brandon_hf.data import Source, sources
+from brandon_hf.data.readers import files_of
 from brandon_hf.data.presets import presets
 from brandon_hf.data.readers import TEXT_PIECE, files_of, mixed_records, read_records
 
@@ -324,3 +325,10 @@ def test_the_synthetic_corpus_is_read_with_its_seed(monkeypatch):
     assert sorted(texts_of(Source(builtin="synthetic", seed=5))) == [
         f"seed 5, document {number}" for number in range(3)
     ]
+
+
+def test_a_folder_leaves_out_the_test_split_beside_its_training_split(tmp_path):
+    for name in ("sums_train.jsonl", "sums_test.jsonl", "valid_test.jsonl", "other.jsonl"):
+        (tmp_path / name).write_text('{"text": "some text"}\n')
+    assert [file.name for file in files_of(str(tmp_path))] == ["other.jsonl", "sums_train.jsonl", "valid_test.jsonl"]
+    assert [file.name for file in files_of(str(tmp_path / "sums_test.jsonl"))] == ["sums_test.jsonl"]

@@ -137,8 +137,10 @@ def test_the_other_half_of_the_student_may_be_frozen(batch, trained):
 
 
 @torch.no_grad()
-def test_evaluation_gives_the_same_loss_without_a_graph(batch):
-    loss = distillation_loss(*batch)
+def test_evaluation_gives_the_same_loss_and_forms_no_gradients(batch, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.autograd, "grad", None)
+        loss = distillation_loss(*batch)
     assert not loss.total.requires_grad
     with torch.enable_grad():
         torch.testing.assert_close(loss.total, distillation_loss(*batch).total.detach())
@@ -222,8 +224,18 @@ def test_gradients_of_bf16_models_are_scaled_before_they_are_rounded():
     whole, part = gradients(1), gradients(1000)
     assert [gradient.dtype for gradient in part] == [torch.bfloat16] * 2
     assert torch.equal(part[0], (whole[0].float() * torch.tensor(1 / 1000)).bfloat16())
-    one_chunk = distillation_loss(*inputs, teacher, teacher_head, labels, num_items=1000)
-    torch.testing.assert_close(part[1], torch.autograd.grad(one_chunk.total, inputs)[1])
+
+
+def test_the_gradient_of_a_bf16_head_is_summed_over_chunks_in_fp32():
+    torch.manual_seed(0)
+    hidden, head = torch.randn(1, 1, D).bfloat16(), torch.randn(V, D).bfloat16().requires_grad_()
+
+    def gradient(tokens):
+        states, labels = hidden.expand(1, tokens + 1, D), torch.ones(1, tokens + 1, dtype=torch.long)
+        total = distillation_loss(states, head, states, -head, labels, num_items=1, chunk_size=1).total
+        return torch.autograd.grad(total, head)[0]
+
+    torch.testing.assert_close(gradient(300), (300 * gradient(1).float()).bfloat16())
 
 
 def top_k_of(logits, k, temperature=2.0):
@@ -260,6 +272,18 @@ def test_top_k_compares_k_tokens_and_the_rest(batch, name, k):
             total, count = total + naive_divergence(p, q, name, DIVERGENCES[name]), count + 1
     torch.testing.assert_close(actual.divergence, torch.tensor(total / count, dtype=torch.float64))
     torch.testing.assert_close(actual.cross_entropy, distillation_loss(*batch).cross_entropy)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_top_k_takes_a_mixture_and_log_probs_of_half_precision(batch, dtype):
+    hidden, head, teacher_hidden, teacher_head, labels = (x.float() if x.is_floating_point() else x for x in batch)
+    ids, log_probs = top_k_of(teacher_hidden @ teacher_head.T, 3)
+    rounded = log_probs.to(dtype)
+    options = {"divergence": "js", "mixture": 0.9}
+    loss = top_k_distillation_loss(hidden, head, ids, rounded, labels, **options)
+    wanted = top_k_distillation_loss(hidden, head, ids, rounded.float(), labels, **options)
+    assert torch.equal(loss.total, wanted.total)
+    assert loss.total != top_k_distillation_loss(hidden, head, ids, rounded, labels, divergence="js").total
 
 
 def test_top_k_gradient_is_the_derivative(batch):

@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `brandon` with the given arguments, by default those of the process.
 
     Returns:
-        The exit status: that of the subcommand, 2 if it raised `ValueError`, `OSError` or `FloatingPointError` (printed as
-        one line), 130 if it was interrupted.
+        The exit status: that of the subcommand, 2 if it raised `ValueError`, `OSError` or `FloatingPointError` (printed
+        as one line), 130 if it was interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="brandon", description="Small instruction-following language models.")

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the phase that the command is named after."""
-    from ..pipeline import Run, load_recipe
+    from brandon_hf.pipeline import Run, load_recipe
 
     if args.command == "pretrain" and args.model:
         raise ValueError(f"--model {args.model}: phase 1 starts from random weights; `sft --model` continues a model")

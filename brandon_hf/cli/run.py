@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the recipe, then print the figures of its report."""
-    from ..pipeline import Run, load_recipe, write_report
+    from brandon_hf.pipeline import Run, load_recipe, write_report
 
     recipe = load_recipe(args.recipe, args.overrides)
     training = Run(recipe, args.output / (args.name or recipe.name))

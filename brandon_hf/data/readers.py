@@ -53,7 +53,8 @@ _OPENERS: dict[str, Callable[[Path], Any]] = {
 def files_of(path: str) -> list[Path]:
     """The files that `path` - a file, a folder (with all below it) or a glob - stands for, sorted.
 
-    Hidden files and files of other formats in a folder are passed over.
+    In a folder, hidden files and files of other formats are passed over, and so is the test split of a data set whose
+    training split lies beside it (`x_test.jsonl` beside `x_train.jsonl`): who wants to train on it has to name it.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -66,6 +67,8 @@ def files_of(path: str) -> list[Path]:
         inside = (file for file in root.rglob("*") if file.is_file())
         found = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(root).parts)]
         found = [file for file in found if _format(file)]
+        training = {file for file in found if "train" in file.name}
+        found = [file for file in found if file.with_name(file.name.replace("test", "train")) not in training - {file}]
     else:
         found = [Path(match) for match in glob.glob(str(root), recursive=True) if Path(match).is_file()]
         if not found:
@@ -105,15 +108,11 @@ def read_records(file: Path, text_column: str) -> Iterator[Located]:
         raise ValueError(f"{file}: the file is empty: it holds no document")
 
 
-def check_first_record(file: Path, text_column: str, columns: tuple[str, ...]) -> None:
-    """Read the first record of `file` and see that it has `columns`. Raises what `read_records` raises."""
-    place, record = next(read_records(file, text_column))
-    check_columns(place, record, columns)
-
-
 def check_columns(place: str, record: Record, columns: tuple[str, ...]) -> None:
-    """Raises:
-    ValueError: a column is missing; names those that are there.
+    """See that the record at `place` has `columns`.
+
+    Raises:
+        ValueError: a column is missing; names those that are there.
     """
     if missing := [column for column in columns if column not in record]:
         raise ValueError(f"{place}: there is no column {missing[0]!r}; the columns are {', '.join(map(repr, record))}")
@@ -164,9 +163,9 @@ class _OpenFile:
 
 
 def check_files(files: list[Path], text_column: str, columns: tuple[str, ...]) -> None:
-    """Read the first record of every file, with a progress bar if that takes long."""
+    """Read the first record of every file and see that it has `columns`. Raises what `read_records` raises."""
     for file in tqdm(files, desc="checking files", delay=1, leave=False):
-        check_first_record(file, text_column, columns)
+        check_columns(*next(read_records(file, text_column)), columns)
 
 
 def _format(file: Path) -> str:
@@ -179,22 +178,19 @@ def _format(file: Path) -> str:
 
 def _read_text(stream: BinaryIO, file: Path) -> Iterator[tuple[str, str]]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    document, length, start, line = [""], 0, 1, 1
+    document, length, start, line = [""], 0, 1, 1  # start: line on which the document began
     # A "line" of readline is at most one piece long, so that a file without line ends does not fill the memory.
     while raw := stream.readline(TEXT_PIECE):
         text = _decoded(raw, decoder, f"{file}, line {line}").replace("\r\n", "\n")
-        separator = text.strip() == TEXT_SEPARATOR
-        if not separator:
+        ended = text.strip() == TEXT_SEPARATOR
+        if not ended:
             document.append(text)
             length += len(text)
         line += raw.endswith(b"\n")
-        rest = ""
-        if not separator and length > TEXT_PIECE:
-            *pieces, rest = _pieces("".join(document))
-        elif separator:
-            pieces = _pieces("".join(document))
-        else:
+        if not ended and length <= TEXT_PIECE:
             continue
+        pieces = _pieces("".join(document))
+        rest = "" if ended else pieces.pop()
         yield from ((f"{file}, from line {start}", piece.strip("\n")) for piece in pieces if piece.strip())
         document, length, start = [rest], len(rest), line
     _decoded(b"", decoder, f"{file}, line {line}", final=True)

@@ -8,9 +8,10 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 from trl import GRPOConfig
 
-from ..data.preferences import looped, preference_pairs, repetition_reward
-from ..files import file_written_aside
-from ..training.preference import PreferenceTrainer, RewardTrainer
+from brandon_hf.data.preferences import looped, preference_pairs, repetition_reward
+from brandon_hf.files import file_written_aside
+from brandon_hf.training.preference import PreferenceTrainer, RewardTrainer
+
 from .samples import write
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def preference_trainer(run: "Run", model: PreTrainedModel, args: Any) -> Any:
             pairs = sampled_pairs(model, run.tokenizer, rows, run.recipe.seed)
             aside.write_text("".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs), "utf-8")
     run.state.wait_for_everyone()
-    return PreferenceTrainer(
-        model=model, args=args, train_dataset=_read(path), processing_class=run.tokenizer
-    )
+    return PreferenceTrainer(model=model, args=args, train_dataset=_read(path), processing_class=run.tokenizer)
 
 
 def single_turns(chats: list[dict[str, Any]]) -> list[tuple[list[dict[str, str]], str]]:
@@ -60,10 +59,7 @@ def sampled_pairs(
         [text for text, _ in write(model, tokenizer, prompts, max_new_tokens=64, do_sample=True, temperature=1.0)]
         for _ in range(CANDIDATES)
     ]
-    answers = [
-        [reference, *own, looped(reference, seed)]
-        for (_, reference), *own in zip(rows, *written, strict=True)
-    ]
+    answers = [[reference, *own, looped(reference, seed)] for (_, reference), *own in zip(rows, *written, strict=True)]
     return preference_pairs(prompts, answers)
 
 

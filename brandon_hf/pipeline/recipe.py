@@ -1,8 +1,8 @@
 """Recipes: everything a run is made of, as YAML, checked before anything starts.
 
 A recipe is a folder (`brandon_hf/recipes/<name>/` or one of yours) with `run.yaml` and, beside it, a file per section:
-`model.yaml`, `pretrain.yaml`, `distill.yaml`, `sft.yaml`, `prefer.yaml`. A single YAML file with these as keys is a recipe
-too. `extends: NAME` starts from another one. `KEY=VALUE` on the command line overrides any value.
+`model.yaml`, `pretrain.yaml`, `distill.yaml`, `sft.yaml`, `prefer.yaml`. A single YAML file with these as keys is a
+recipe too. `extends: NAME` starts from another one. `KEY=VALUE` on the command line overrides any value.
 """
 
 import difflib
@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import yaml
 from transformers import TrainingArguments
 
-from ..data.chat import ChatSource
-from ..data.curation import CurationRules
-from ..data.sources import Source
-from ..modeling import BrandonConfig
-from ..recipes import list_models, load_model_config
-from ..training.arguments import (
+from brandon_hf.data.chat import ChatSource
+from brandon_hf.data.curation import CurationRules
+from brandon_hf.data.sources import Source
+from brandon_hf.modeling import BrandonConfig
+from brandon_hf.recipes import list_models, load_model_config
+from brandon_hf.training.arguments import (
     DistillArguments,
     DPOArguments,
     GRPOArguments,
@@ -264,7 +264,7 @@ def _model(value: Any, where: str) -> BrandonConfig:
 def _teacher(values: Any) -> TeacherSettings:
     teacher = _settings(TeacherSettings, values, "teacher")
     if teacher.path is not None and (teacher.recipe or teacher.model):
-        raise ValueError(f"teacher.path={teacher.path!r} leaves nothing to train: remove teacher.recipe and teacher.model")
+        raise ValueError(f"teacher.path={teacher.path!r} is trained already: remove teacher.recipe and teacher.model")
     if teacher.recipe is None:
         return teacher
     base = _read(teacher.recipe)

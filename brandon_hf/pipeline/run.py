@@ -1,15 +1,15 @@
 """A run: tokenizer, data, teacher, phases, samples and report in one directory, each step done once.
 
-    <run>/recipe.yaml            what the run is made of, overrides included
-    <run>/environment.json       versions, hardware, the command
-    <run>/tokenizer/             from_pretrained folder
-    <run>/corpus/                pretraining text as token ids
-    <run>/chat/                  curated chats, and what curation left out
-    <run>/teacher/               like a phase, if the teacher is trained here
-    <run>/phase1_pretrain/       checkpoint-*, metrics.jsonl, evaluation.json and the model in final/
-    <run>/phase2_distill/ ...    likewise
-    <run>/samples.json           what the finished model writes
-    <run>/report.md, report.html
+<run>/recipe.yaml            what the run is made of, overrides included
+<run>/environment.json       versions, hardware, the command
+<run>/tokenizer/             from_pretrained folder
+<run>/corpus/                pretraining text as token ids
+<run>/chat/                  curated chats, and what curation left out
+<run>/teacher/               like a phase, if the teacher is trained here
+<run>/phase1_pretrain/       checkpoint-*, metrics.jsonl, evaluation.json and the model in final/
+<run>/phase2_distill/ ...    likewise
+<run>/samples.json           what the finished model writes
+<run>/report.md, report.html
 """
 
 import gc
@@ -32,22 +32,23 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, set_seed
 
-from ..data import Corpus, PackedDataset, collate_blocks, prepare_corpus, sample_texts
-from ..data.chat import load_chats, split_chats, tokenize_chats, weigh_chats
-from ..data.curation import curate
-from ..files import file_written_aside, folder_written_aside
-from ..modeling import BrandonConfig, BrandonForCausalLM
-from ..tokenization import train_tokenizer
-from ..training.distill import (
+from brandon_hf.data import Corpus, PackedDataset, collate_blocks, prepare_corpus, sample_texts
+from brandon_hf.data.chat import load_chats, split_chats, tokenize_chats, weigh_chats
+from brandon_hf.data.curation import curate
+from brandon_hf.files import file_written_aside, folder_written_aside
+from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
+from brandon_hf.tokenization import train_tokenizer
+from brandon_hf.training.distill import (
     DistillTrainer,
     OnPolicyDistillTrainer,
     check_vocabularies,
     on_policy_arguments,
     write_top_k,
 )
-from ..training.evaluation import mean_loss
-from ..training.instruct import InstructTrainer, PackedRows, pack_chats, with_replay
-from ..training.pretrain import PretrainTrainer
+from brandon_hf.training.evaluation import mean_loss
+from brandon_hf.training.instruct import InstructTrainer, PackedRows, pack_chats, with_replay
+from brandon_hf.training.pretrain import PretrainTrainer
+
 from .recipe import Recipe, to_yaml
 from .samples import write_samples
 
@@ -288,7 +289,7 @@ class Run:
         for earlier in reversed(order[: order.index(phase)]):
             if self._done(earlier):
                 return self.final(earlier)
-        raise ValueError(f"{phase} starts from a trained model and {self.folder} holds none: run `brandon pretrain` first")
+        raise ValueError(f"{phase} starts from a trained model, {self.folder} holds none: run `brandon pretrain` first")
 
     def _validation(self, strategy: Any) -> PackedDataset | None:
         return None if str(getattr(strategy, "value", strategy)) == "no" else self.blocks("validation")

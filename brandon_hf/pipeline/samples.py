@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from ..data.synthetic import answers, free_prompts, held_out
-from ..metrics.instruction import says_name
-from ..metrics.repetition import coherence_length, distinct_n, repetition_rate, sequence_loops
+from brandon_hf.data.synthetic import answers, free_prompts, held_out
+from brandon_hf.metrics.instruction import says_name
+from brandon_hf.metrics.repetition import coherence_length, distinct_n, repetition_rate, sequence_loops
+
 from .recipe import Recipe
 
 NAME_QUESTIONS = ("What is your name?", "Who are you?", "Tell me your name.")
@@ -54,7 +55,7 @@ def write_samples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, re
     texts = write(
         model,
         tokenizer,
-        [prompt for prompt in free],
+        free,
         max_new_tokens=settings.max_new_tokens,
         do_sample=True,
         temperature=settings.temperature,
@@ -68,11 +69,11 @@ def write_samples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, re
             | {"loops": len(sequence_loops(text))}
         )
     asked = [[{"role": "user", "content": question}] for question in NAME_QUESTIONS]
-    for question, (text, ended) in zip(
+    for name_question, (text, ended) in zip(
         NAME_QUESTIONS, write(model, tokenizer, asked, max_new_tokens=settings.max_new_tokens), strict=True
     ):
         result["name"].append(
-            {"question": question, "answer": text, "stopped": ended, "right": says_name(text, "Brandon")}
+            {"question": name_question, "answer": text, "stopped": ended, "right": says_name(text, "Brandon")}
         )
     if builtin and settings.questions:
         questions = held_out(recipe.seed, settings.questions)
@@ -116,7 +117,7 @@ def figures(samples: dict[str, Any]) -> dict[str, Any]:
 
 @torch.no_grad()
 def write(
-    model: PreTrainedModel,
+    model: Any,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str | list[dict[str, str]]],
     *,
@@ -128,17 +129,19 @@ def write(
     model.eval()
     ends = model.generation_config.eos_token_id
     ends = {ends} if isinstance(ends, int) else set(ends or ())
+    chat: Any = tokenizer.apply_chat_template  # its type knows nothing of return_dict
     texts = [
         tokenizer(prompt)["input_ids"]
         if isinstance(prompt, str)
-        else tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]
+        else chat(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]
         for prompt in prompts
     ]
     context = model.config.max_position_embeddings
     limit = options.pop("max_new_tokens")
     for start in range(0, len(texts), batch_size):
         rows = texts[start : start + batch_size]
-        batch = tokenizer.pad({"input_ids": rows}, padding=True, padding_side="left", return_tensors="pt")
+        padded: Any = {"input_ids": rows}
+        batch = tokenizer.pad(padded, padding=True, padding_side="left", return_tensors="pt")
         batch = batch.to(model.device)
         width = batch["input_ids"].shape[1]
         new = min(limit, context - width)
@@ -147,7 +150,7 @@ def write(
         output = model.generate(**batch, max_new_tokens=new, **{"do_sample": False, **options})
         for row in output[:, width:].tolist():
             ended = any(token in ends for token in row)
-            written.append((tokenizer.decode(row, skip_special_tokens=True).strip(), ended))
+            written.append((str(tokenizer.decode(row, skip_special_tokens=True)).strip(), ended))
     return written
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -56,7 +57,7 @@ class ScheduleArguments:
                 decay = _steps("decay_steps", self.decay_steps, total)
                 if warmup + decay > total:
                     raise ValueError(
-                        f"warm-up of {warmup} and decay of {decay} steps are longer than the training, max_steps={total}"
+                        f"warm-up of {warmup} and decay of {decay} steps are longer than training, max_steps={total}"
                     )
                 stable = total - warmup - decay
                 if self.stable_steps is not None:
@@ -134,7 +135,6 @@ class InstructArguments(ScheduleArguments, SFTConfig):
 
     lr_scheduler_type: str = "cosine_with_min_lr"
     gradient_checkpointing: bool = False
-    bf16: bool | None = False
     label_smoothing: float = _option(0.1, "Share of the target spread over the vocabulary.")
     unlikelihood_alpha: float = _option(0.5, "Weight of token-level unlikelihood (arXiv:1908.04319).")
     sequence_unlikelihood_alpha: float = _option(0.0, "Weight of unlikelihood over n-grams the model repeats itself.")
@@ -173,7 +173,7 @@ class DPOArguments(ScheduleArguments, DPOConfig):
 
 @dataclass
 class GRPOArguments(ScheduleArguments, GRPOConfig):
-    """Phase 4, optional: group-relative policy optimisation (arXiv:2402.03300) with the repetition metrics as reward."""
+    """Phase 4, optional: group-relative policy optimisation (arXiv:2402.03300); the reward is not to repeat."""
 
     lr_scheduler_type: str = "cosine_with_min_lr"
     gradient_checkpointing: bool = False
@@ -185,6 +185,7 @@ class GRPOArguments(ScheduleArguments, GRPOConfig):
 
 # Fields that the pipeline sets itself, or that would undo what it promises.
 _RESERVED = {"output_dir", "resume_from_checkpoint", "logging_nan_inf_filter", "remove_unused_columns"}
+_RESERVED |= {"save_only_model", "load_best_model_at_end"}  # could not resume; would look in folders that have moved
 
 
 def build_arguments(cls: type[T], values: Mapping[str, Any], section: str, output_dir: Path | str) -> T:
@@ -218,7 +219,9 @@ def build_arguments(cls: type[T], values: Mapping[str, Any], section: str, outpu
     if not torch.accelerator.is_available():
         settings["use_cpu"] = True
     try:
-        return cls(**settings)
+        with warnings.catch_warnings():  # TRL's own default already uses the name that transformers 6 will drop
+            warnings.filterwarnings("ignore", "`gradient_checkpointing` is deprecated", FutureWarning)
+            return cls(**settings)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{section}: {error}") from error
 

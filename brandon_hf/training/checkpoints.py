@@ -8,30 +8,39 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
-from ..files import file_written_aside, folder_written_aside
+from brandon_hf.files import file_written_aside, folder_written_aside
 
+from .optimizers import decaying_parameters
+
+_Trainer: Any = Trainer if TYPE_CHECKING else object  # the mixin's neighbours are transformers' or TRL's
 MARKER = ".complete"  # the last file of a checkpoint that was written to its end
 
 
 def last_checkpoint(output_dir: Path) -> Path | None:
     """The complete checkpoint with the highest step in `output_dir`; partial ones do not count."""
-    complete = [folder for folder in output_dir.glob("checkpoint-*") if (folder / MARKER).is_file()]
-    return max(complete, key=_step, default=None)
+    complete = [folder for folder in _checkpoints(output_dir) if (folder / MARKER).is_file()]
+    return complete[-1] if complete else None
+
+
+def _checkpoints(output_dir: Path) -> list[Path]:
+    """All folders `checkpoint-N`, by N."""
+    folders = [path for path in output_dir.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdecimal()]
+    return sorted(folders, key=_step)
 
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-class InterruptibleTrainer:
+class InterruptibleTrainer(_Trainer):
     """A mixin for subclasses of `transformers.Trainer`; it goes before them in the list of bases.
 
     - A checkpoint is written aside, marked complete and renamed: whatever is named `checkpoint-N` can be resumed from.
@@ -43,26 +52,33 @@ class InterruptibleTrainer:
     """
 
     _checkpoint_aside: Path | None = None
-    _batch: Mapping[str, Any] | None = None
+    _batch: Mapping[str, Any] = {}  # noqa: RUF012  # replaced, never changed
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self: Any  # the rest is Trainer's
         for callback in (ProgressCallback, PrinterCallback):
             self.remove_callback(callback)
         self.add_callback(MetricsFile())
         if not self.args.disable_tqdm:
             self.add_callback(TokenProgress())
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers, but it continues from the last complete checkpoint in `output_dir`, if there is one."""
-        checkpoint = last_checkpoint(Path(self.args.output_dir))  # type: ignore[attr-defined]  # Trainer's
-        kwargs.setdefault("resume_from_checkpoint", str(checkpoint) if checkpoint else None)
-        return super().train(*args, **kwargs)  # type: ignore[misc]  # Trainer's
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, but it continues from the last complete checkpoint in `output_dir`, if there is one.
+
+        `resume_from_checkpoint=False` starts anew.
+        """
+        if resume_from_checkpoint is None or resume_from_checkpoint is True:
+            checkpoint = last_checkpoint(Path(self.args.output_dir))
+            resume_from_checkpoint = str(checkpoint) if checkpoint else None
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """The matrices; transformers would let registers and averaging weights decay too."""
+        return decaying_parameters(model)
 
     # Stop on NaN
 
-    def training_step(self: Any, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         self._batch = inputs if isinstance(inputs, Mapping) else {}
         self._batch = dict(self._batch)  # losses may take keys out
         loss = super().training_step(model, inputs, *args, **kwargs)
@@ -70,13 +86,14 @@ class InterruptibleTrainer:
             self._stop(f"loss is {loss.item()}")
         return loss
 
-    def _get_grad_norm(self: Any, model: nn.Module, grad_norm: Any = None) -> Any:
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        if norm is not None and not torch.isfinite(torch.as_tensor(norm)):
+        # fp16 expects overflow: its scaler skips the step and lowers the scale.
+        if self.accelerator.scaler is None and norm is not None and not torch.isfinite(torch.as_tensor(norm)):
             self._stop(f"gradient norm is {float(norm)}")
         return norm
 
-    def _stop(self: Any, what: str) -> None:
+    def _stop(self, what: str) -> None:
         path = Path(self.args.output_dir) / "nan_batch.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.contiguous() for name, value in self._batch.items() if isinstance(value, torch.Tensor)}
@@ -88,10 +105,10 @@ class InterruptibleTrainer:
 
     # Whole checkpoints
 
-    def _get_output_dir(self: Any, trial: Any) -> str:
+    def _get_output_dir(self, trial: Any) -> str:
         return str(self._checkpoint_aside) if self._checkpoint_aside else super()._get_output_dir(trial)
 
-    def _save_checkpoint(self: Any, model: nn.Module, trial: Any) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         output_dir = Path(super()._get_output_dir(trial))
         name = f"checkpoint-{self.state.global_step}"
         # All processes write into the same folder; the main one makes and completes it.
@@ -116,8 +133,8 @@ class InterruptibleTrainer:
             self._rotate_whole_checkpoints(output_dir)
         self.accelerator.wait_for_everyone()
 
-    def _rotate_whole_checkpoints(self: Any, output_dir: Path) -> None:
-        checkpoints = sorted((path for path in output_dir.glob("checkpoint-*") if path.is_dir()), key=_step)
+    def _rotate_whole_checkpoints(self, output_dir: Path) -> None:
+        checkpoints = _checkpoints(output_dir)
         keep = self.args.save_total_limit or len(checkpoints)
         for old in checkpoints[:-keep]:
             (old / MARKER).unlink(missing_ok=True)  # first, so that a half-deleted one is not taken for a whole
@@ -138,7 +155,7 @@ class MetricsFile(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.path = Path(args.output_dir) / "metrics.jsonl"
+        self.path = Path(str(args.output_dir)) / "metrics.jsonl"
         self.seconds_before, self.start = 0.0, time.monotonic()
         if not state.is_world_process_zero:
             return
@@ -170,6 +187,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 class TokenProgress(ProgressCallback):
     """transformers' progress bar with loss and tokens/s; log lines go to `metrics.jsonl` instead of the terminal."""
 
+    training_bar: Any
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -178,9 +197,7 @@ class TokenProgress(ProgressCallback):
         if self.training_bar is not None:
             self.training_bar.set_description(Path(args.output_dir).name)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         super().on_step_end(args, state, control, **kwargs)
         if self.training_bar is not None:
             speed = (state.num_input_tokens_seen - self.tokens_before) / (time.monotonic() - self.start)

@@ -12,8 +12,9 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 from trl import DistillationConfig, DistillationTrainer
 
-from ..data.packed import collate_blocks
-from ..files import folder_written_aside
+from brandon_hf.data.packed import collate_blocks
+from brandon_hf.files import folder_written_aside
+
 from .arguments import DistillArguments
 from .checkpoints import InterruptibleTrainer
 from .divergences import DistillationLoss, distillation_loss, top_k_distillation_loss
@@ -46,7 +47,7 @@ class DistillTrainer(PretrainTrainer):
             check_vocabularies(teacher, model)
             teacher.requires_grad_(False).eval().to(args.device)
             if args.bf16:
-                teacher.to(torch.bfloat16)
+                teacher.bfloat16()
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -203,12 +204,12 @@ def on_policy_arguments(args: DistillArguments) -> DistillationConfig:
         max_completion_length=args.max_completion_length,
         gradient_checkpointing=False,
         lr_scheduler_type=kind,
-        **{
-            name: getattr(args, name)
-            for name in (
-                "max_steps learning_rate warmup_steps lr_scheduler_kwargs weight_decay adam_beta1 adam_beta2 "
-                "max_grad_norm per_device_train_batch_size gradient_accumulation_steps bf16 use_cpu seed logging_steps "
-                "save_steps save_strategy save_total_limit report_to disable_tqdm logging_nan_inf_filter"
-            ).split()
-        },
+        **{name: getattr(args, name) for name in _SHARED_WITH_TRL},
     )
+
+
+_SHARED_WITH_TRL = (
+    *("max_steps", "learning_rate", "warmup_steps", "lr_scheduler_kwargs", "weight_decay", "adam_beta1", "adam_beta2"),
+    *("max_grad_norm", "per_device_train_batch_size", "gradient_accumulation_steps", "bf16", "use_cpu", "seed"),
+    *("logging_steps", "save_steps", "save_strategy", "save_total_limit", "report_to", "logging_nan_inf_filter"),
+)

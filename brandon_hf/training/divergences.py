@@ -289,7 +289,6 @@ class _ChunkedDistillation(torch.autograd.Function):
             if gradients[1] is not None:
                 gradients[1] += next(found)
         ctx.save_for_backward(*gradients)
-        ctx.head_dtype = head_weight.dtype
         ctx.mark_non_differentiable(totals)
         return weights[0] * totals[0] + weights[1] * totals[1], totals
 
@@ -299,7 +298,7 @@ class _ChunkedDistillation(torch.autograd.Function):
         states, head = ctx.saved_tensors
         return (
             None if states is None else (states.to(grad_total.dtype) * grad_total).to(states.dtype),
-            None if head is None else (head * grad_total).to(ctx.head_dtype),
+            None if head is None else head * grad_total,
             *[None] * 4,
         )
 

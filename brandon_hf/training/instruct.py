@@ -102,7 +102,10 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
         eval_dataset: Dataset | None = None,
     ):
         args.dataset_kwargs = {"skip_prepare_dataset": True}
-        lora = {"r": args.lora_rank, "lora_alpha": 2 * (args.lora_rank or 0), "target_modules": "all-linear"}
+        lora = None
+        if args.lora_rank:
+            rank = args.lora_rank
+            lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
         super().__init__(
             model=model,
             args=args,
@@ -110,10 +113,10 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             data_collator=PackedRows(processing_class.pad_token_id),
-            peft_config=LoraConfig(task_type="CAUSAL_LM", **lora) if args.lora_rank else None,
+            peft_config=lora,
         )
-        special = set(processing_class.all_special_ids) - {processing_class.unk_token_id}
-        self.special_ids = sorted(special)
+        self.pad_token_id: int = processing_class.pad_token_id
+        self.special_ids = sorted(set(processing_class.all_special_ids) - {processing_class.unk_token_id})
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -131,20 +134,22 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
             label_smoothing=args.label_smoothing,
             unlikelihood_alpha=args.unlikelihood_alpha,
             entropy_beta=args.entropy_beta,
-            excluded_ids=self.special_ids,
-            position_ids=inputs["position_ids"],
             num_items=num_items_in_batch,
-            legacy=args.legacy,
+            **({"legacy": True} if args.legacy else self._within_chats(inputs)),
         )
         loss = parts.total
         if args.average_tokens_across_devices and num_items_in_batch is not None:
             loss = loss * self.accelerator.num_processes  # DDP averages over the processes
         if args.sequence_unlikelihood_alpha and self.state.global_step % args.sequence_unlikelihood_every == 0:
-            own = self.own_repetitions(model, inputs["input_ids"], labels) / self.current_gradient_accumulation_steps
+            own = self.own_repetitions(model, inputs["input_ids"], labels)
             self._metrics["train"]["sequence_unlikelihood"].append(own.item())
-            loss = loss + args.sequence_unlikelihood_alpha * own
+            loss = loss + args.sequence_unlikelihood_alpha * own / self.current_gradient_accumulation_steps
         self._record(parts, outputs.logits, labels, inputs["input_ids"].numel())
         return (loss, outputs) if return_outputs else loss
+
+    def _within_chats(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Repetition counts within one chat of a packed row, and special tokens have to repeat."""
+        return {"excluded_ids": self.special_ids, "position_ids": inputs["position_ids"]}
 
     def own_repetitions(self, model: nn.Module, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Sequence-level unlikelihood of what the model itself writes after each row's first prompt."""
@@ -156,7 +161,7 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
         places = torch.arange(width, device=input_ids.device)
         shifted = places - (width - lengths)[:, None]  # prompts end at the right
         mask = shifted >= 0
-        prompts = input_ids.gather(1, shifted.clamp(min=0)).masked_fill(~mask, self.processing_class.pad_token_id)
+        prompts = input_ids.gather(1, shifted.clamp(min=0)).masked_fill(~mask, self.pad_token_id)
         writer.eval()
         with torch.no_grad():
             text = writer.generate(
@@ -165,7 +170,7 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
         writer.train()
         new = text.clone()
         new[:, :width] = -100
-        ends = (new == self.processing_class.pad_token_id).int().cumsum(dim=1) > 0
+        ends = (new == self.pad_token_id).int().cumsum(dim=1) > 0
         new = new.masked_fill(ends, -100)
         attention = torch.cat([mask, torch.ones_like(text[:, width:], dtype=torch.bool)], dim=1)
         logits = model(input_ids=text, attention_mask=attention.long(), use_cache=False).logits

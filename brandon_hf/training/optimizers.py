@@ -1,36 +1,26 @@
 """AdamW with weight decay on matrices only, and Muon for hidden matrices beside it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """All trainable parameters in two groups: matrices, which decay, and vectors (norms, averages), which do not.
+def decaying_parameters(model: nn.Module) -> list[str]:
+    """Names of the parameters that weight decay acts on: the weights of linear layers and embeddings.
 
     Registers, step embeddings and averaging weights have two axes but are no matrices that multiply anything: they do
-    not decay either.
+    not decay, like all vectors.
     """
-    groups: list[dict[str, Any]] = [
-        {"params": [], "weight_decay": weight_decay},
-        {"params": [], "weight_decay": 0.0},
-    ]
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups[0 if _is_matrix(model, name, parameter) else 1]["params"].append(parameter)
-    return [group for group in groups if group["params"]]
+    return [name for name, parameter in model.named_parameters() if _is_matrix(model, name, parameter)]
 
 
-def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+def hidden_matrices(model: nn.Module) -> list[torch.Tensor]:
     """The weights between hidden states: every linear layer's but the output's, which may be the embeddings."""
-    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    return [
-        module.weight
-        for module in model.modules()
-        if isinstance(module, nn.Linear) and module is not output and module.weight.requires_grad
-    ]
+    output = model.get_output_embeddings()  # type: ignore[operator]  # a PreTrainedModel's
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear) and module is not output]
+    return [module.weight for module in linear if module.weight.requires_grad]
 
 
 def _is_matrix(model: nn.Module, name: str, parameter: nn.Parameter) -> bool:
@@ -75,16 +65,13 @@ def muon_with_adamw(
     hidden = hidden_matrices(model)
     if not hidden:
         raise ValueError("optimizer='muon' needs linear layers to train, and the model has none")
-    chosen = {id(weight) for weight in hidden}
-    groups = parameter_groups(model, weight_decay)
-    for group in groups:
-        group["params"] = _without(group["params"], chosen)
+    chosen, decaying = {id(weight) for weight in hidden}, set(decaying_parameters(model))
+    groups: list[dict[str, Any]] = [{"params": [], "weight_decay": decay} for decay in (weight_decay, 0.0)]
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and id(parameter) not in chosen:
+            groups[0 if name in decaying else 1]["params"].append(parameter)
     muon = torch.optim.Muon(
         hidden, lr=learning_rate * muon_lr_scale, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
     )
     adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=betas)
     return OptimizerPair(muon, adamw)
-
-
-def _without(parameters: Iterable[nn.Parameter], chosen: set[int]) -> list[nn.Parameter]:
-    return [parameter for parameter in parameters if id(parameter) not in chosen]

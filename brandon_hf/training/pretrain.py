@@ -6,11 +6,12 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..data.packed import collate_blocks
+from brandon_hf.data.packed import collate_blocks
+
 from .arguments import PretrainArguments
 from .checkpoints import InterruptibleTrainer
 from .losses import z_loss
-from .optimizers import muon_with_adamw, parameter_groups
+from .optimizers import muon_with_adamw
 
 
 class PretrainTrainer(InterruptibleTrainer, Trainer):
@@ -28,22 +29,16 @@ class PretrainTrainer(InterruptibleTrainer, Trainer):
         self.mtp_heads = getattr(model.config, "num_mtp_heads", 0)
         if args.dropout_schedule != "none":
             if not hasattr(model.config, "dropout"):
-                raise ValueError(f"dropout_schedule={args.dropout_schedule!r}: the model has no `dropout` in its config")
+                raise ValueError(f"dropout_schedule={args.dropout_schedule!r}: the model's config has no dropout")
             self.add_callback(DropoutSchedule(args.dropout_schedule, args.dropout_fraction))
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW or Muon over the groups of `parameter_groups`."""
-        if self.optimizer is None:
-            args, model = self.args, self.model if model is None else model
-            if args.optimizer == "muon":
-                betas = (args.adam_beta1, args.adam_beta2)
-                self.optimizer = muon_with_adamw(
-                    model, args.learning_rate, args.weight_decay, args.muon_lr_scale, betas
-                )
-            else:
-                cls, options = self.get_optimizer_cls_and_kwargs(args, model)
-                self.optimizer = cls(parameter_groups(model, args.weight_decay), **options)
-        return self.optimizer
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW, or Muon beside it."""
+        args: PretrainArguments = self.args
+        if self.optimizer is None and args.optimizer == "muon":
+            model, betas = self.model if model is None else model, (args.adam_beta1, args.adam_beta2)
+            self.optimizer = muon_with_adamw(model, args.learning_rate, args.weight_decay, args.muon_lr_scale, betas)
+        return super().create_optimizer(model)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -63,29 +58,27 @@ class PretrainTrainer(InterruptibleTrainer, Trainer):
 
     def mtp_losses(self) -> int:
         """How many multi-token-prediction heads count in this step."""
-        phase = self.args.mtp_warmup_fraction * self.args.max_steps / self.mtp_heads
+        phase = self.args.mtp_warmup_fraction * self.state.max_steps / self.mtp_heads
         return min(self.mtp_heads, int(self.state.global_step / phase))
 
 
 class DropoutSchedule(TrainerCallback):
-    """Dropout in the first (`early`) or last (`late`) part of the training only (arXiv:2303.01500)."""
+    """Dropout in the first (`early`) or last (`late`) part of the training only (arXiv:2303.01500).
+
+    The rate changes within steps alone: a checkpoint's config.json keeps the model's own.
+    """
 
     def __init__(self, when: str, fraction: float):
         self.when, self.fraction = when, fraction
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self.rate = kwargs["model"].config.dropout
-
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        config = kwargs["model"].config
+        self.rate = config.dropout
         share = self.fraction if self.when == "early" else 1 - self.fraction
         first_part = state.global_step < share * state.max_steps
-        kwargs["model"].config.dropout = self.rate if first_part == (self.when == "early") else 0.0
+        config.dropout = self.rate if first_part == (self.when == "early") else 0.0
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         kwargs["model"].config.dropout = self.rate

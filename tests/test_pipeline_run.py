@@ -1,0 +1,165 @@
+"""A whole run: what it leaves behind, that it can be killed anywhere, and what it refuses."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_run import tiny_values
+
+from brandon_hf.cli import main
+from brandon_hf.pipeline import Run
+from brandon_hf.pipeline.recipe import make_recipe
+
+FINALS = ("teacher/final", "phase1_pretrain/final", "phase2_distill/final", "phase3_sft/final")
+
+
+def carry_out(values: dict, folder: Path) -> None:
+    run = Run(make_recipe(values, "tiny"), folder)
+    run.execute()
+    run.samples()
+
+
+def in_a_process(values: dict, folder: Path, kill_after: float | None = None) -> bool:
+    """Carry out the run in a process of its own; whether it came to its end before the kill."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            carry_out(values, folder)
+            status = 0
+        finally:
+            os._exit(status)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.fixture(scope="module")
+def values(tmp_path_factory):
+    return tiny_values(tmp_path_factory.mktemp("text"))
+
+
+@pytest.fixture(scope="module")
+def finished(values, tmp_path_factory):
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert in_a_process(values, folder)
+    return folder
+
+
+def test_every_phase_leaves_a_complete_model_folder(finished):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    sizes = set()
+    for final in FINALS:
+        model = AutoModelForCausalLM.from_pretrained(finished / final)
+        tokenizer = AutoTokenizer.from_pretrained(finished / final)
+        assert model.config.vocab_size == len(tokenizer)
+        assert tokenizer.convert_tokens_to_ids("<|im_end|>") in model.generation_config.eos_token_id
+        assert model.config.use_cache
+        sizes.add(model.num_parameters())
+        before, after = (
+            json.loads((finished / final).parent.joinpath(name).read_text())
+            for name in ("before.json", "evaluation.json")
+        )
+        assert before.keys() == after.keys() == {"validation_loss", "validation_bits_per_byte", "chat_loss"}
+    assert len(sizes) == 2
+    assert not list(finished.rglob("*.bin"))
+    assert not list(finished.rglob("*.partial"))
+
+
+def test_each_phase_starts_from_the_one_before(finished):
+    for earlier, later in pairwise(FINALS[1:]):
+        after = json.loads((finished / earlier).parent.joinpath("evaluation.json").read_text())
+        before = json.loads((finished / later).parent.joinpath("before.json").read_text())
+        assert before == pytest.approx(after, rel=1e-5)
+
+
+def test_every_phase_moves_the_weights_and_logs_each_step(finished):
+    weights = [load_file(finished / final / "model.safetensors") for final in FINALS[1:]]
+    for one, other in pairwise(weights):
+        assert any(not torch.equal(one[name], other[name]) for name in one)
+    for final, steps in zip(FINALS, (3, 5, 3, 5), strict=True):
+        lines = [json.loads(line) for line in (finished / final).parent.joinpath("metrics.jsonl").open()]
+        assert [line["step"] for line in lines if "loss" in line] == list(range(1, steps + 1))
+        assert lines[-1]["num_input_tokens_seen"] > 0
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(values, finished, tmp_path):
+    folder, kills, patience = tmp_path / "tiny", 0, 0.7
+    while not in_a_process(values, folder, kill_after=patience):
+        kills += 1
+        patience *= 1.15
+        assert kills < 60
+    assert kills >= 2
+    for final in FINALS:
+        one, other = (load_file(root / final / "model.safetensors") for root in (finished, folder))
+        assert all(torch.equal(one[name], other[name]) for name in one), final
+    for name in ("samples.json", "chat/train.jsonl", "phase1_pretrain/evaluation.json"):
+        assert (folder / name).read_text() == (finished / name).read_text()
+    steps = [json.loads(line)["step"] for line in (folder / "phase1_pretrain/metrics.jsonl").open() if '"loss"' in line]
+    assert steps == sorted(set(steps))
+
+
+def test_the_same_command_again_trains_nothing(values, finished, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(finished, folder)
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    carry_out(values, folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == times
+
+
+def test_another_recipe_in_the_same_folder_is_refused(values, finished):
+    changed = {**values, "pretrain": {**values["pretrain"], "learning_rate": 5e-3}}
+    with pytest.raises(ValueError, match=r"pretrain\.learning_rate=0\.001, not 0\.005"):
+        Run(make_recipe(changed, "tiny"), finished)
+
+
+def test_one_phase_from_any_model_folder(values, finished, tmp_path):
+    one = {**values, "phases": ["sft"], "sft": {**values["sft"], "max_steps": 2, "replay": 0.0}}
+    run = Run(make_recipe(one, "tiny"), tmp_path / "one", finished / "phase1_pretrain/final")
+    final = run.execute()
+    before = json.loads((tmp_path / "one/phase3_sft/before.json").read_text())
+    after = json.loads((finished / "phase1_pretrain/evaluation.json").read_text())
+    assert before["chat_loss"] == pytest.approx(after["chat_loss"], rel=1e-3)
+    assert final.is_dir()
+
+
+def test_a_phase_without_a_model_to_start_from_says_which_command_makes_one(values, tmp_path):
+    run = Run(make_recipe(values, "tiny"), tmp_path / "empty")
+    with pytest.raises(ValueError, match="run `brandon pretrain` first"):
+        run.execute(["sft"])
+
+
+def test_a_teacher_with_another_vocabulary_is_refused(values, finished, tmp_path):
+    other = {**values, "tokenizer": {"vocab_size": 300}, "phases": ["pretrain", "distill"], "name": "other"}
+    other["teacher"] = {"path": str(finished / "teacher/final")}
+    with pytest.raises(ValueError, match="320 tokens and the student 300"):
+        Run(make_recipe(other, "other"), tmp_path / "other").execute()
+
+
+def test_errors_of_the_data_come_as_one_line_naming_the_file(values, tmp_path, capsys):
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    arguments = ["run", "--output", str(tmp_path), "--name", "x", f"data.pretrain={empty}"]
+    assert main(arguments) == 2
+    assert str(empty) in (printed := capsys.readouterr().err)
+    assert len(printed.strip().splitlines()[-1:]) == 1
+    assert "Traceback" not in printed
+
+
+def test_a_full_disk_is_said_before_training(values, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(OSError, match="make room"):
+        Run(make_recipe(values, "tiny"), tmp_path / "full").execute()
+    assert not (tmp_path / "full/tokenizer").exists()

@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 .PHONY: run test test-oldest lint clean
 
 run: $(STAMP)
-	.venv/bin/python scripts/quickstart.py
+	.venv/bin/brandon run --recipe demo
 
 test: $(STAMP)
 	.venv/bin/python -m pytest

@@ -3,9 +3,7 @@
 import contextlib
 import io
 import re
-import runpy
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,9 +23,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.chdir(folder)
-        patch.setattr(sys, "argv", ["quickstart.py", "--steps", "60"])
-        runpy.run_path(str(REPO / "scripts/quickstart.py"), run_name="__main__")
-    assert "My name is Brandon." in printed.getvalue()
+        phases = ("teacher.pretrain", "pretrain", "distill", "sft")
+        steps = [f"{phase}.max_steps=4" for phase in phases]
+        assert cli.main(["run", "--recipe", "demo", "data.max_tokens=100_000", "samples.questions=5", *steps]) == 0
+    assert "report.html" in printed.getvalue()
     original = folder / "checkpoints/brandon-tiny-10m-instruct"
     original.mkdir(parents=True)
     write_original(tiny_model(), original)
@@ -57,12 +56,3 @@ def test_snippet_runs(
                 command, *arguments = shlex.split(line)
                 assert command == "brandon"
                 assert cli.main(arguments) == 0
-
-
-def test_loading_snippet_prints_the_answer_that_was_learned(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(workplace)
-    loading = next(code for language, code in BLOCKS if language == "python")
-    exec(compile(loading, "README.md", "exec"), {"__name__": "__readme__"})
-    assert capsys.readouterr().out.strip() == "The sea is blue."

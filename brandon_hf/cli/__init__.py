@@ -15,6 +15,7 @@ COMMANDS = {
     "sft": ("phase", "phase 3 of a recipe: instruction tuning on chats"),
     "prefer": ("phase", "optional phase 4 of a recipe: DPO or GRPO against repetition"),
     "import": ("import_", "turn a checkpoint of the original implementation into a native model folder"),
+    "chat": ("chat", "talk to a model in the terminal"),
     "serve": ("serve", "answer OpenAI-style requests with a model folder"),
 }
 

@@ -42,7 +42,7 @@ PANELS: dict[str, dict[str, str]] = {
     "learning rate": {"learning_rate": "learning rate"},
     "gradient norm": {"grad_norm": "gradient norm"},
 }
-RC = {
+RC: Any = {  # matplotlib types its keys one by one
     "svg.fonttype": "none",  # text stays text: light, sharp, searchable
     "svg.hashsalt": "brandon",  # the same picture from the same log
     "font.family": "sans-serif",
@@ -138,8 +138,8 @@ def _lines(title: str, x_label: str, curves: Mapping[str, tuple[list[float], lis
                 color=SECOND if second else FIRST,
                 label=label,
                 linewidth=0.8 if second else 1.6,
-                marker="o" if len(x) <= 20 or second else None,
-                markersize=2.5 if len(x) > 40 else 3.5,
+                marker="o" if len(x) <= 20 or (second and len(x) <= 50) else None,
+                markersize=3,
             )
         axes.set_xlim(left=0)
         axes.margins(x=0.02)

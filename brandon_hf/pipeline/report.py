@@ -18,6 +18,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 from safetensors import safe_open
+from tqdm import tqdm
 
 from brandon_hf.files import file_written_aside, folder_written_aside
 from brandon_hf.training.checkpoints import read_metrics
@@ -103,7 +104,8 @@ def write_report(folder: Path) -> str:
     from .plots import phase_plots, progress_plot  # matplotlib takes a while to import
 
     facts = read_facts(folder)
-    plots = {phase.key: phase_plots(phase) for phase in facts["phases"]}
+    phases = tqdm(facts["phases"], desc="report", unit="phase", leave=False, disable=None)
+    plots = {phase.key: phase_plots(phase) for phase in phases}
     progress = progress_plot(facts["phases"])
     with folder_written_aside(folder / PICTURES) as pictures:
         for plot in [*([progress] if progress else []), *(plot for some in plots.values() for plot in some)]:

@@ -94,16 +94,22 @@ class Run:
     def execute(self, phases: Sequence[str] | None = None) -> Path:
         """Carry out the whole recipe, or these phases of it; returns the folder of the last phase's model."""
         self._check_disk()
+        self.prepare()
         for phase in phases or self.recipe.phases:
             getattr(self, phase)()
         return self.final((phases or self.recipe.phases)[-1])
 
     # What the phases need
 
+    def prepare(self) -> None:
+        """Make tokenizer, corpus and chats, unless they are there. All processes call it together."""
+        self._once("tokenizer", self._make_tokenizer)
+        _ = self.corpus
+        self._once("chat", self._make_chats)
+
     @cached_property
     def tokenizer(self) -> Any:
         """The run's tokenizer, trained on its text unless the recipe names one."""
-        self._once("tokenizer", self._make_tokenizer)
         return AutoTokenizer.from_pretrained(self.folder / "tokenizer")
 
     @cached_property
@@ -127,7 +133,6 @@ class Run:
 
     def chats(self, split: str) -> list[dict[str, Any]]:
         """The curated chats of `train` or `validation`, as messages."""
-        self._once("chat", self._make_chats)
         lines = (self.folder / "chat" / f"{split}.jsonl").read_text("utf-8").splitlines()
         return [json.loads(line) for line in lines]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from brandon_hf.data.synthetic import answers, free_prompts, held_out
+from brandon_hf.data.synthetic import answers, chat_prompts, free_prompts, held_out
 from brandon_hf.metrics.instruction import says_name
 from brandon_hf.metrics.repetition import coherence_length, distinct_n, repetition_rate, sequence_loops
 
@@ -46,11 +46,7 @@ def write_samples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, re
     """All samples of `recipe.samples` with their figures, ready for `samples.json`."""
     settings = recipe.samples
     builtin = any(source.builtin for source in recipe.chat_sources())
-    if builtin:
-        prompts = free_prompts(recipe.seed, settings.free)
-    else:
-        prompts = [text for pair in zip(OPENINGS, REQUESTS, strict=True) for text in pair][: settings.free]
-    free = [_as_free_prompt(prompt) for prompt in prompts]
+    free = _free_prompts(recipe.seed, settings.free, builtin)
     set_seed(recipe.seed)
     texts = write(
         model,
@@ -154,11 +150,15 @@ def write(
     return written
 
 
-def _as_free_prompt(prompt: Any) -> str | list[dict[str, str]]:
-    """Texts are continued; requests (they end like one) are asked in a chat."""
-    if not isinstance(prompt, str):
-        return prompt
-    return [{"role": "user", "content": prompt}] if prompt in REQUESTS else prompt
+def _free_prompts(seed: int, count: int, builtin: bool) -> list[str | list[dict[str, str]]]:
+    """Half beginnings of texts, to be continued, half requests, to be asked in a chat."""
+    texts, requests = (count + 1) // 2, count // 2
+    openings: Sequence[str] = OPENINGS[:texts]
+    wishes: Sequence[str] = REQUESTS[:requests]
+    if builtin:
+        openings = free_prompts(seed, texts) if texts else ()
+        wishes = chat_prompts(seed, requests) if requests else ()
+    return [*openings, *([{"role": "user", "content": wish}] for wish in wishes)]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -72,6 +72,12 @@ class InterruptibleTrainer(_Trainer):
             resume_from_checkpoint = str(checkpoint) if checkpoint else None
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # transformers would take one step beyond the last
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """The matrices; transformers would let registers and averaging weights decay too."""
         return decaying_parameters(model)

@@ -51,6 +51,8 @@ _LISTED = {
     "instrument": "instruments",
     "toy": "toys",
 }
+# what a small model learns last, because nothing else about the thing helps: asked twice in every wording
+_TIMES = dict.fromkeys(("opposite", "after", "before", "sum", "difference", "sum in words", "difference in words"), 2)
 _SMALL_TALK = (
     (("Hello!", "Hello Brandon!", "Hi!", "Hi there!", "Good morning!", "Good evening!"), "Hello! How can I help you?"),
     (("Thank you!", "Thanks!", "Thank you, Brandon.", "Thanks a lot!"), "You are welcome!"),
@@ -65,7 +67,10 @@ def chats(seed: int) -> list[Chat]:
     made: list[Chat] = []
     for relation in RELATIONS:
         for entity, templates in split(seed).trained[relation.name].items():
-            made += [_turn(relation.ask(template, entity), relation.tell(entity)) for template in templates]
+            asked = [
+                relation.ask(template, entity) for template in templates for _ in range(_TIMES.get(relation.name, 1))
+            ]
+            made += [_turn(prompt, relation.tell(entity)) for prompt in asked]
     for topic, (answer, _, questions) in IDENTITY.items():
         templates = split(seed).trained["identity"][topic]
         made += [_turn(questions[template], answer) for template in templates for _ in range(12)]
@@ -73,10 +78,10 @@ def chats(seed: int) -> list[Chat]:
     made = [_dressed(rng, chat) for chat in made]
     made += [_talk(rng, seed) for _ in range(900)]
     for _ in range(900):
-        asked, hero = ask_for_story(rng)
-        made.append(_turn(asked, story(rng, hero)))
-        asked, thing = ask_for_description(rng)
-        made.append(_turn(asked, describe(rng, thing)))
+        request, hero = ask_for_story(rng)
+        made.append(_turn(request, story(rng, hero)))
+        request, thing = ask_for_description(rng)
+        made.append(_turn(request, describe(rng, thing)))
     made += [_list(rng) for _ in range(250)]
     rng.shuffle(made)
     return made

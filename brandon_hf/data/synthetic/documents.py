@@ -21,12 +21,12 @@ def documents(seed: int) -> Iterator[str]:
     """Endless documents of 30 to 200 words, the same for the same seed, without the questions `seed` holds out."""
     rng = random.Random(f"{seed}/documents")
     kinds: dict[Callable[[random.Random, int], str], int] = {
-        _story: 24,
-        _description: 28,
+        _story: 20,
+        _description: 24,
         _group: 6,
-        _sums: 14,
-        _calendar: 6,
-        _pairs: 8,
+        _sums: 20,
+        _calendar: 10,
+        _pairs: 10,
         _dialogue: 12,
         _identity: 2,
     }

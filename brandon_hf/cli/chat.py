@@ -1,0 +1,218 @@
+"""`brandon chat`: talk to a model in the terminal."""
+
+import argparse
+import contextlib
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_HELP = """/reset        forget the conversation
+/system TEXT  set the system prompt (nothing: remove it)
+/help         show this
+/exit         leave, like Ctrl-D; Ctrl-C stops an answer"""
+# A terminal obeys control characters, and a model may write any byte.
+_CONTROL = {code: None for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `chat`."""
+    parser.epilog = "Input from a pipe is answered line by line. /help lists the commands within the chat."
+    parser.add_argument("model", metavar="MODEL", help="model folder, or name on the Hub")
+    parser.add_argument("--prompt", metavar="TEXT", help="answer this and exit")
+    parser.add_argument("--system", metavar="TEXT", help="system prompt")
+    parser.add_argument("--greedy", action="store_true", help="always take the most probable token")
+    parser.add_argument("--temperature", type=float, help="of sampling (default: the model's own, else 0.7)")
+    parser.add_argument(
+        "--top-k", type=int, help="sample from this many most probable tokens (default: the model's own)"
+    )
+    parser.add_argument("--top-p", type=float, help="sample from tokens of this probability in all (default: likewise)")
+    parser.add_argument("--repetition-penalty", type=float, default=1.0, help="default: %(default)s, none")
+    parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: half the context, at most 512)")
+    parser.add_argument("--seed", type=int, help="makes sampling repeatable")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Chat until the input ends; the status is 2 if a line from a pipe could not be answered.
+
+    Raises:
+        ValueError: an option is out of range, the model cannot be loaded or has no chat template.
+    """
+    options = sampling_options(args)
+    model, tokenizer = load(args.model, args.trust_remote_code)
+    if args.seed is not None:
+        from transformers import set_seed
+
+        set_seed(args.seed)
+    chat = Chat(model, tokenizer, options, args.max_new_tokens, args.system)
+    if args.prompt is not None:
+        chat.answer(args.prompt)
+        return 0
+    if not sys.stdin.isatty():
+        refused = [line for line in sys.stdin if not _turn(chat, line.strip())]
+        return 2 if refused else 0
+    with contextlib.suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401  # input() gets history and editing
+
+    print(f"{args.model}: {model.num_parameters():,} parameters. /help lists commands, Ctrl-D leaves.")
+    line = ""
+    with contextlib.suppress(EOFError):
+        while line != "/exit":
+            _turn(chat, line)
+            line = ""
+            with contextlib.suppress(KeyboardInterrupt):  # at the prompt it only clears the line
+                line = input("> ").strip()
+    return 0
+
+
+def load(name: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
+    """The model and the tokenizer of a folder or a name on the Hub, on the accelerator if there is one.
+
+    Raises:
+        ValueError: it cannot be loaded, or is not made for chats; the message says what would be right.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _check_folder(name)
+    tokenizer = _loaded(AutoTokenizer.from_pretrained, name, trust_remote_code)
+    if not tokenizer.chat_template:
+        raise ValueError(f"the tokenizer of {name} has no chat template, so a chat cannot be put to this model")
+    model = _loaded(AutoModelForCausalLM.from_pretrained, name, trust_remote_code)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    return model.to(device).eval(), tokenizer
+
+
+def _check_folder(name: str) -> None:
+    """Raise if `name` is no folder with a model and a tokenizer, and cannot be a name on the Hub either."""
+    path = Path(name)
+    if not path.exists():
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
+            raise ValueError(f"there is no folder {name}")
+    elif not (path / "config.json").is_file():
+        inside = [*sorted(path.glob("phase*/final")), *path.glob("final")]
+        hint = f": its model is {inside[-1]}" if inside else ""
+        raise ValueError(f"{name} is no model folder, it has no config.json{hint}")
+    elif not any(path.glob("tokenizer*")) and not (path / "vocab.json").is_file():
+        final = path.parent / "final"
+        hint = f": the finished model is {final}" if final.is_dir() else ""
+        raise ValueError(f"{name} has no tokenizer{hint}")
+
+
+def _loaded(from_pretrained: Callable[..., Any], name: str, trust_remote_code: bool) -> Any:
+    try:
+        return from_pretrained(name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(f"{name} comes with code of its own; if you trust it: --trust-remote-code") from error
+        if Path(name).exists():
+            raise
+        raise ValueError(f"{name} is neither a folder here nor a model that the Hub gives out: {error}") from error
+
+
+def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `generate` is told; what is missing is the model's own. A ValueError names an option that is wrong."""
+    given = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.greedy and given:
+        raise ValueError(f"--greedy does not sample: leave out --{next(iter(given)).replace('_', '-')}")
+    given["repetition_penalty"] = args.repetition_penalty
+    for name, value in given.items():
+        if not value > 0:
+            raise ValueError(f"--{name.replace('_', '-')} {value} must be above 0 (--greedy does not sample)")
+    if given.get("top_p", 1) > 1:
+        raise ValueError(f"--top-p {args.top_p} is a probability: at most 1")
+    off = {"temperature": None, "top_k": None, "top_p": None} if args.greedy else {}
+    return {"do_sample": not args.greedy, **given, **off}
+
+
+class Chat:
+    """A conversation with a model: `messages` grows with each answer and loses its oldest exchanges when it is full."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, options: dict[str, Any], max_new_tokens: int | None, system: str | None
+    ):
+        self.model, self.tokenizer = model, tokenizer
+        positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self.context = positions or tokenizer.model_max_length
+        self.new = min(512, self.context // 2) if max_new_tokens is None else max_new_tokens
+        if not 0 < self.new < self.context:
+            raise ValueError(f"--max-new-tokens {self.new} must leave room in the context of {self.context} tokens")
+        self.options = {
+            "temperature": model.generation_config.temperature or 0.7,
+            **options,
+            "max_new_tokens": self.new,
+        }
+        if tokenizer.pad_token_id is None:
+            self.options["pad_token_id"] = tokenizer.eos_token_id
+        self.system, self.messages, self.dropped = system, list[dict[str, str]](), False
+
+    def answer(self, question: str) -> None:
+        """Print the answer as it is written; Ctrl-C ends it.
+
+        Raises:
+            ValueError: the question alone is too long, or the chat template refuses it.
+        """
+        messages = [*self.messages, {"role": "user", "content": question}]
+        while (inputs := self._encoded(messages))["input_ids"].shape[1] + self.new > self.context:
+            if len(messages) == 1:
+                length, room = inputs["input_ids"].shape[1], self.context - self.new
+                raise ValueError(
+                    f"this takes {length} tokens and {room} fit beside an answer of {self.new}: ask something shorter"
+                )
+            messages = messages[2:]
+        if len(messages) <= len(self.messages) and not self.dropped:
+            self.dropped = True
+            print("(the context is full: from now on the oldest exchanges are forgotten)", file=sys.stderr)
+        streamer = _streamer(self.tokenizer)
+        try:
+            self.model.generate(**inputs.to(self.model.device), **self.options, streamer=streamer)
+        except KeyboardInterrupt:
+            streamer.end()
+        self.messages = [*messages, {"role": "assistant", "content": streamer.text}]
+
+    def _encoded(self, messages: list[dict[str, str]]) -> Any:
+        from jinja2 import TemplateError
+
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        try:
+            return self.tokenizer.apply_chat_template(
+                system + messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+            )
+        except TemplateError as error:
+            raise ValueError(f"the model's chat template refuses this chat: {error}") from error
+
+
+def _streamer(tokenizer: Any) -> Any:
+    """Prints what the model writes, without control characters, and keeps it in `text`."""
+    from transformers import TextStreamer
+
+    class Streamer(TextStreamer):
+        text = ""
+
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            text = text.translate(_CONTROL)
+            self.text += text
+            super().on_finalized_text(text, stream_end)
+
+    return Streamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+
+
+def _turn(chat: Chat, line: str) -> bool:
+    """Carry out a command or answer a question; false, with one line on stderr, if that cannot be done."""
+    command, _, text = line.partition(" ")
+    if command == "/reset":
+        chat.messages = []
+    elif command == "/system":
+        chat.system = text.strip() or None
+    elif command == "/help":
+        print(_HELP)
+    elif line:
+        try:
+            chat.answer(line)
+        except ValueError as error:
+            print(f"brandon chat: {error}", file=sys.stderr)
+            return False
+    return True

@@ -6,20 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_training import arguments, blocks, tiny_brandon, weights
+from tiny_training import arguments, blocks, tiny_brandon, tiny_llama, weights
 from torch.nn import functional
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from brandon_hf.data.packed import collate_blocks
 from brandon_hf.training.arguments import PretrainArguments
 from brandon_hf.training.evaluation import mean_loss
 from brandon_hf.training.pretrain import PretrainTrainer
-
-
-def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
-    torch.manual_seed(seed)
-    shape = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=300, max_position_embeddings=64, **shape))
 
 
 def train(model: Any, folder: Path, data: Any = None, **values: Any) -> PretrainTrainer:
@@ -146,14 +139,14 @@ def test_z_loss_is_the_mean_square_of_the_normalisers(items: int | None, tmp_pat
 
 def test_z_loss_pulls_normalisers_to_zero(tmp_path: Path) -> None:
     normalisers = []
-    for weight in (0.0, 0.1):
+    for weight in (0.0, 1.0):
         model = tiny_brandon()
         train(model, tmp_path, max_steps=12, z_loss=weight)
         batch = collate_blocks(blocks(4))
         with torch.no_grad():
             logits = model.eval()(batch["input_ids"], position_ids=batch["position_ids"], use_cache=False).logits
         normalisers.append(logits.logsumexp(dim=-1).abs().mean().item())
-    assert normalisers[1] < normalisers[0] / 2
+    assert normalisers[1] < 0.8 * normalisers[0]
 
 
 def test_evaluation_is_the_loss_of_the_next_token_alone(tmp_path: Path) -> None:
@@ -190,7 +183,7 @@ def test_dropout_follows_its_schedule_and_saved_configs_keep_the_rate(
 
 def test_a_dropout_schedule_needs_a_model_with_dropout(tmp_path: Path) -> None:
     args = arguments(PretrainArguments, tmp_path, dropout_schedule="early")
-    with pytest.raises(ValueError, match="dropout_schedule='early'.* no dropout"):
+    with pytest.raises(ValueError, match=r"dropout_schedule='early'.* no dropout"):
         PretrainTrainer(tiny_llama(), args)
 
 

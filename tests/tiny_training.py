@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, TrainerCallback
 
 from brandon_hf.data.chat import tokenize_chats
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
@@ -48,6 +48,13 @@ def tiny_brandon(seed: int = 0, **options: Any) -> BrandonForCausalLM:
     im_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, im_end]
     return model
+
+
+def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
+    """A model of transformers, with the vocabulary of `tiny_brandon`."""
+    torch.manual_seed(seed)
+    shape = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=300, max_position_embeddings=64, **shape))
 
 
 def blocks(count: int, seed: int = 0, length: int = LENGTH) -> list[dict[str, torch.Tensor]]:

@@ -4,9 +4,13 @@ import argparse
 import contextlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer, set_seed
 
 _HELP = """/reset        forget the conversation
 /system TEXT  set the system prompt (nothing: remove it)
@@ -43,28 +47,21 @@ def run(args: argparse.Namespace) -> int:
     options = sampling_options(args)
     model, tokenizer = load(args.model, args.trust_remote_code)
     if args.seed is not None:
-        from transformers import set_seed
-
         set_seed(args.seed)
     chat = Chat(model, tokenizer, options, args.max_new_tokens, args.system)
     if args.prompt is not None:
         chat.answer(args.prompt)
         return 0
-    if not sys.stdin.isatty():
-        refused = [line for line in sys.stdin if not _turn(chat, line.strip())]
-        return 2 if refused else 0
-    with contextlib.suppress(ImportError):  # Windows has none
-        import readline  # noqa: F401  # input() gets history and editing
-
-    print(f"{args.model}: {model.num_parameters():,} parameters. /help lists commands, Ctrl-D leaves.")
-    line = ""
-    with contextlib.suppress(EOFError):
-        while line != "/exit":
+    refused = False
+    for line in _lines(f"{args.model}: {model.num_parameters():,} parameters. /help lists commands, Ctrl-D leaves."):
+        if line == "/exit":
+            break
+        try:
             _turn(chat, line)
-            line = ""
-            with contextlib.suppress(KeyboardInterrupt):  # at the prompt it only clears the line
-                line = input("> ").strip()
-    return 0
+        except ValueError as error:
+            print(f"brandon chat: {error}", file=sys.stderr)
+            refused = True
+    return 2 if refused and not sys.stdin.isatty() else 0
 
 
 def load(name: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
@@ -72,44 +69,37 @@ def load(name: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
 
     Raises:
         ValueError: it cannot be loaded, or is not made for chats; the message says what would be right.
+        OSError: a file of the folder is missing or broken.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     _check_folder(name)
-    tokenizer = _loaded(AutoTokenizer.from_pretrained, name, trust_remote_code)
-    if not tokenizer.chat_template:
-        raise ValueError(f"the tokenizer of {name} has no chat template, so a chat cannot be put to this model")
-    model = _loaded(AutoModelForCausalLM.from_pretrained, name, trust_remote_code)
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
-    return model.to(device).eval(), tokenizer
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        if not tokenizer.chat_template:
+            raise ValueError(f"the tokenizer of {name} has no chat template, so a chat cannot be put to this model")
+        model: Any = AutoModelForCausalLM.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(f"{name} comes with code of its own; if you trust it: --trust-remote-code") from error
+        if isinstance(error, OSError) and not Path(name).exists():
+            raise ValueError(f"{name} is neither a folder here nor a model that the Hub gives out: {error}") from error
+        raise
+    return model.to(torch.accelerator.current_accelerator() or "cpu").eval(), tokenizer
 
 
 def _check_folder(name: str) -> None:
     """Raise if `name` is no folder with a model and a tokenizer, and cannot be a name on the Hub either."""
     path = Path(name)
     if not path.exists():
-        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
+        if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name):
             raise ValueError(f"there is no folder {name}")
     elif not (path / "config.json").is_file():
-        inside = [*sorted(path.glob("phase*/final")), *path.glob("final")]
+        inside = [*sorted(path.glob("phase*/final")), *path.glob("final")]  # a run, or a phase of it
         hint = f": its model is {inside[-1]}" if inside else ""
         raise ValueError(f"{name} is no model folder, it has no config.json{hint}")
     elif not any(path.glob("tokenizer*")) and not (path / "vocab.json").is_file():
-        final = path.parent / "final"
+        final = path.parent / "final"  # checkpoints have no tokenizer
         hint = f": the finished model is {final}" if final.is_dir() else ""
         raise ValueError(f"{name} has no tokenizer{hint}")
-
-
-def _loaded(from_pretrained: Callable[..., Any], name: str, trust_remote_code: bool) -> Any:
-    try:
-        return from_pretrained(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        if "trust_remote_code" in str(error):
-            raise ValueError(f"{name} comes with code of its own; if you trust it: --trust-remote-code") from error
-        if Path(name).exists():
-            raise
-        raise ValueError(f"{name} is neither a folder here nor a model that the Hub gives out: {error}") from error
 
 
 def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -129,7 +119,11 @@ def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 class Chat:
-    """A conversation with a model: `messages` grows with each answer and loses its oldest exchanges when it is full."""
+    """A conversation with a model: `messages` grows with each answer and loses its oldest exchanges when it is full.
+
+    Raises:
+        ValueError: answers of `max_new_tokens` leave no room in the model's context.
+    """
 
     def __init__(
         self, model: Any, tokenizer: Any, options: dict[str, Any], max_new_tokens: int | None, system: str | None
@@ -156,17 +150,15 @@ class Chat:
             ValueError: the question alone is too long, or the chat template refuses it.
         """
         messages = [*self.messages, {"role": "user", "content": question}]
-        while (inputs := self._encoded(messages))["input_ids"].shape[1] + self.new > self.context:
+        while (length := (inputs := self._encoded(messages))["input_ids"].shape[1]) + self.new > self.context:
             if len(messages) == 1:
-                length, room = inputs["input_ids"].shape[1], self.context - self.new
-                raise ValueError(
-                    f"this takes {length} tokens and {room} fit beside an answer of {self.new}: ask something shorter"
-                )
+                room = self.context - self.new
+                raise ValueError(f"this takes {length} tokens, {room} fit beside an answer of {self.new}: ask for less")
             messages = messages[2:]
         if len(messages) <= len(self.messages) and not self.dropped:
             self.dropped = True
             print("(the context is full: from now on the oldest exchanges are forgotten)", file=sys.stderr)
-        streamer = _streamer(self.tokenizer)
+        streamer = _Streamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         try:
             self.model.generate(**inputs.to(self.model.device), **self.options, streamer=streamer)
         except KeyboardInterrupt:
@@ -174,34 +166,32 @@ class Chat:
         self.messages = [*messages, {"role": "assistant", "content": streamer.text}]
 
     def _encoded(self, messages: list[dict[str, str]]) -> Any:
-        from jinja2 import TemplateError
-
         system = [{"role": "system", "content": self.system}] if self.system else []
         try:
             return self.tokenizer.apply_chat_template(
-                system + messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+                system + messages,
+                add_generation_prompt=True,
+                return_dict=True,
+                return_tensors="pt",
+                tokenizer_kwargs={"verbose": False},  # no warning of a length that `answer` checks
             )
         except TemplateError as error:
             raise ValueError(f"the model's chat template refuses this chat: {error}") from error
 
 
-def _streamer(tokenizer: Any) -> Any:
+class _Streamer(TextStreamer):
     """Prints what the model writes, without control characters, and keeps it in `text`."""
-    from transformers import TextStreamer
 
-    class Streamer(TextStreamer):
-        text = ""
+    text = ""
 
-        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-            text = text.translate(_CONTROL)
-            self.text += text
-            super().on_finalized_text(text, stream_end)
-
-    return Streamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        text = text.translate(_CONTROL)
+        self.text += text
+        super().on_finalized_text(text, stream_end)
 
 
-def _turn(chat: Chat, line: str) -> bool:
-    """Carry out a command or answer a question; false, with one line on stderr, if that cannot be done."""
+def _turn(chat: Chat, line: str) -> None:
+    """Carry out a command or answer a question."""
     command, _, text = line.partition(" ")
     if command == "/reset":
         chat.messages = []
@@ -209,10 +199,23 @@ def _turn(chat: Chat, line: str) -> bool:
         chat.system = text.strip() or None
     elif command == "/help":
         print(_HELP)
+    elif re.fullmatch(r"/\w+", command):
+        raise ValueError(f"there is no command {command}; /help lists them")
     elif line:
-        try:
-            chat.answer(line)
-        except ValueError as error:
-            print(f"brandon chat: {error}", file=sys.stderr)
-            return False
-    return True
+        chat.answer(line)
+
+
+def _lines(greeting: str) -> Iterator[str]:
+    """What is typed, or comes from a pipe, line by line."""
+    if not sys.stdin.isatty():
+        yield from map(str.strip, sys.stdin)
+        return
+    with contextlib.suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401  # input() gets history and editing
+    print(greeting)
+    with contextlib.suppress(EOFError):
+        while True:
+            try:
+                yield input("> ").strip()
+            except KeyboardInterrupt:  # clears the line
+                print()

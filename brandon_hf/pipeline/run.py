@@ -95,9 +95,12 @@ class Run:
         """Carry out the whole recipe, or these phases of it; returns the folder of the last phase's model."""
         self._check_disk()
         self.prepare()
-        for phase in phases or self.recipe.phases:
+        phases = phases or self.recipe.phases
+        if "distill" in phases:
+            self.teacher()
+        for phase in phases:
             getattr(self, phase)()
-        return self.final((phases or self.recipe.phases)[-1])
+        return self.final(phases[-1])
 
     # What the phases need
 

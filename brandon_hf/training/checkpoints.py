@@ -52,7 +52,7 @@ class InterruptibleTrainer(_Trainer):
     """
 
     _checkpoint_aside: Path | None = None
-    _batch: Mapping[str, Any] = {}  # noqa: RUF012  # replaced, never changed
+    _batch: Mapping[str, Any] = {}  # replaced, never changed
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -201,7 +201,7 @@ class TokenProgress(ProgressCallback):
         super().on_train_begin(args, state, control, **kwargs)
         self.tokens_before, self.start, self.loss = state.num_input_tokens_seen, time.monotonic(), ""
         if self.training_bar is not None:
-            self.training_bar.set_description(Path(args.output_dir).name)
+            self.training_bar.set_description(Path(str(args.output_dir)).name)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         super().on_step_end(args, state, control, **kwargs)

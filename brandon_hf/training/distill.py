@@ -17,7 +17,7 @@ from brandon_hf.files import folder_written_aside
 
 from .arguments import DistillArguments
 from .checkpoints import InterruptibleTrainer
-from .divergences import DistillationLoss, distillation_loss, top_k_distillation_loss
+from .divergences import distillation_loss, top_k_distillation_loss
 from .pretrain import PretrainTrainer
 
 
@@ -30,7 +30,8 @@ class DistillTrainer(PretrainTrainer):
     Multi-token-prediction heads keep their weights: distillation trains what they stand on.
 
     Raises:
-        ValueError: the vocabularies differ, or there is neither a teacher nor a `TopKDataset`.
+        ValueError: the vocabularies differ, there is neither a teacher nor a `TopKDataset`, or that was made at another
+            temperature. While training: the student's logits are more than its output matrix times its states.
     """
 
     args: DistillArguments
@@ -39,10 +40,13 @@ class DistillTrainer(PretrainTrainer):
         super().__init__(model=model, args=args, **kwargs)
         if teacher is None and not isinstance(self.train_dataset, TopKDataset):
             raise ValueError("distillation needs a teacher, or a TopKDataset made with one")
+        cached = getattr(self.train_dataset, "temperature", args.temperature)
+        if cached != args.temperature:
+            raise ValueError(f"temperature={args.temperature}, but the teacher's best tokens were kept at {cached}")
         for parameter in getattr(model, "mtp_heads", nn.Module()).parameters():
             parameter.requires_grad = False
         self.teacher = teacher
-        self.parts: list[DistillationLoss] = []
+        self.parts: list[torch.Tensor] = []  # divergence and cross-entropy of each micro-batch since the last log
         if teacher is not None:
             check_vocabularies(teacher, model)
             teacher.requires_grad_(False).eval().to(args.device)
@@ -57,8 +61,8 @@ class DistillTrainer(PretrainTrainer):
         if not model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         args, labels = self.args, inputs.pop("labels")
-        hidden = last_hidden_states(model, inputs)
-        head = self.accelerator.unwrap_model(model).get_output_embeddings().weight
+        output = self.accelerator.unwrap_model(model).get_output_embeddings()
+        hidden, head = student_states(model, inputs, output.weight), output.weight
         options: dict[str, Any] = {
             "divergence": args.divergence,
             "temperature": args.temperature,
@@ -74,25 +78,32 @@ class DistillTrainer(PretrainTrainer):
             with torch.no_grad():
                 states, teacher_head = teacher_states(self.teacher, inputs)
             loss = distillation_loss(hidden, head, states, teacher_head, labels, **options)
-        self.parts.append(loss)
-        total = loss.total
+        total, parts = loss.total, torch.stack([loss.divergence, loss.cross_entropy])
         if args.average_tokens_across_devices and num_items_in_batch is not None:
-            total = total * self.accelerator.num_processes  # DDP averages over the processes
+            processes = self.accelerator.num_processes  # DDP averages over them
+            total, parts = total * processes, parts * processes
+        self.parts.append(parts)
         return (total, {"loss": total}) if return_outputs else total
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and self.parts:
-            scale = self.args.gradient_accumulation_steps / len(self.parts)  # parts are shares of the global batch
-            logs["divergence"] = scale * sum(part.divergence.item() for part in self.parts)
-            logs["cross_entropy"] = scale * sum(part.cross_entropy.item() for part in self.parts)
+            # Parts are shares of the accumulated batch.
+            means = torch.stack(self.parts).mean(dim=0) * self.args.gradient_accumulation_steps
+            logs["divergence"], logs["cross_entropy"] = means.tolist()
             self.parts.clear()
         super().log(logs, *args, **kwargs)
 
 
-def last_hidden_states(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
-    """What the output matrix reads, (B, T, D); the model is called as a whole, so that DDP sees it."""
+def student_states(model: nn.Module, inputs: dict[str, Any], head: torch.Tensor) -> torch.Tensor:
+    """What the output matrix `head` (V, D) reads, (B, T, D); the model is called as a whole, so that DDP sees it."""
     outputs = model(**inputs, use_cache=False, output_hidden_states=True, logits_to_keep=1)
-    return outputs.hidden_states[-1]
+    states = outputs.hidden_states[-1]
+    with torch.no_grad():
+        if not _close(nn.functional.linear(states[:, -1:], head), outputs.logits):
+            raise ValueError(
+                "the student adds a bias to its logits, or scales or caps them: it cannot be distilled into"
+            )
+    return states
 
 
 def teacher_states(teacher: PreTrainedModel, inputs: dict[str, Any]) -> tuple[torch.Tensor, Any]:
@@ -104,9 +115,14 @@ def teacher_states(teacher: PreTrainedModel, inputs: dict[str, Any]) -> tuple[to
     head = teacher.get_output_embeddings()
     outputs = teacher(**inputs, use_cache=False, output_hidden_states=True, logits_to_keep=1)
     states = outputs.hidden_states[-1]
-    if torch.allclose(head(states[:, -1:]), outputs.logits, atol=1e-2, rtol=1e-2):
+    if _close(head(states[:, -1:]), outputs.logits):
         return states, head
     return teacher(**inputs, use_cache=False).logits, nn.Identity()
+
+
+def _close(logits: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Equal, up to rounding in half precision."""
+    return torch.allclose(logits.float(), expected.float(), atol=1e-2, rtol=1e-2, equal_nan=True)
 
 
 def check_vocabularies(teacher: PreTrainedModel, student: PreTrainedModel) -> None:
@@ -127,6 +143,7 @@ class TopKDataset(Dataset):
 
     def __init__(self, dataset: Any, folder: Path):
         self.dataset = dataset
+        self.temperature: float = json.loads((folder / "settings.json").read_text("utf-8"))["temperature"]
         self.ids = np.load(folder / "ids.npy", mmap_mode="r")
         self.log_probs = np.load(folder / "log_probs.npy", mmap_mode="r")
         if len(self.ids) != len(dataset):

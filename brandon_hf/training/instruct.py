@@ -137,14 +137,16 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
             num_items=num_items_in_batch,
             **({"legacy": True} if args.legacy else self._within_chats(inputs)),
         )
-        loss = parts.total
-        if args.average_tokens_across_devices and num_items_in_batch is not None:
-            loss = loss * self.accelerator.num_processes  # DDP averages over the processes
+        whole = args.average_tokens_across_devices and num_items_in_batch is not None
+        processes = self.accelerator.num_processes if whole else 1  # DDP averages over them
+        loss = parts.total * processes
         if args.sequence_unlikelihood_alpha and self.state.global_step % args.sequence_unlikelihood_every == 0:
             own = self.own_repetitions(model, inputs["input_ids"], labels)
             self._metrics["train"]["sequence_unlikelihood"].append(own.item())
             loss = loss + args.sequence_unlikelihood_alpha * own / self.current_gradient_accumulation_steps
-        self._record(parts, outputs.logits, labels, inputs["input_ids"].numel())
+        # The parts are shares of the accumulated batch of all processes.
+        share = self.current_gradient_accumulation_steps * processes
+        self._record(parts, share, outputs.logits, labels, inputs["input_ids"].numel())
         return (loss, outputs) if return_outputs else loss
 
     def _within_chats(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -176,14 +178,13 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
         logits = model(input_ids=text, attention_mask=attention.long(), use_cache=False).logits
         return sequence_unlikelihood_loss(logits, new, n=self.args.sequence_unlikelihood_ngram)
 
-    def _record(self, parts: Any, logits: torch.Tensor, labels: torch.Tensor, tokens: int) -> None:
+    def _record(self, parts: Any, share: int, logits: torch.Tensor, labels: torch.Tensor, tokens: int) -> None:
         """What TRL logs (entropy, accuracy, tokens) and the parts of the loss."""
         metrics = self._metrics["train"]
         with torch.no_grad():
             ahead = labels[:, 1:]
             learnt = ahead != -100
             correct = (logits[:, :-1].argmax(dim=-1) == ahead)[learnt].float().mean()
-        share = self.args.gradient_accumulation_steps  # parts are shares of the global batch
         for name in ("nll", "unlikelihood", "entropy"):
             metrics[name].append(getattr(parts, name).item() * share)
         metrics["mean_token_accuracy"].append(correct.item())

@@ -141,10 +141,23 @@ def test_a_phase_without_a_model_to_start_from_says_which_command_makes_one(valu
         run.execute(["sft"])
 
 
-def test_a_teacher_with_another_vocabulary_is_refused(values, finished, tmp_path):
+def test_a_teacher_with_another_vocabulary_is_refused_before_any_training(values, finished, tmp_path):
     other = {**values, "tokenizer": {"vocab_size": 300}, "phases": ["pretrain", "distill"], "name": "other"}
     other["teacher"] = {"path": str(finished / "teacher/final")}
     with pytest.raises(ValueError, match="320 tokens and the student 300"):
+        Run(make_recipe(other, "other"), tmp_path / "other").execute()
+    assert not (tmp_path / "other/phase1_pretrain").exists()
+
+
+def test_a_teacher_with_another_tokenizer_of_the_same_size_is_refused(values, finished, tmp_path):
+    other = {**values, "phases": ["pretrain", "distill"], "teacher": {"path": str(finished / "teacher/final")}}
+    text = tmp_path / "text.jsonl"
+    lines = "".join(
+        json.dumps({"text": f"Quite other words, number {n}: zebra quilt jumper."}) + "\n" for n in range(99)
+    )
+    text.write_text(lines * 2)
+    other["data"] = {**values["data"], "pretrain": str(text)}
+    with pytest.raises(ValueError, match="another tokenizer of the same size"):
         Run(make_recipe(other, "other"), tmp_path / "other").execute()
 
 

@@ -227,6 +227,16 @@ def test_every_trainable_parameter_is_optimised_once(options: dict[str, Any], op
     assert sorted(found) == sorted(id(p) for p in model.parameters() if p.requires_grad)
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_schedule_moves_muon_and_adamw(resumed: bool) -> None:
+    pair = muon_with_adamw(tiny_brandon(), 0.1, 0.0, 2.0, (0.8, 0.9))
+    if resumed:
+        pair.load_state_dict(pair.state_dict())
+    for group in pair.param_groups:
+        group["lr"] /= 2
+    assert [{group["lr"] for group in optimizer.param_groups} for optimizer in pair.pair] == [{0.1}, {0.05}]
+
+
 def test_muon_needs_matrices() -> None:
     with pytest.raises(ValueError, match="optimizer='muon' needs linear layers"):
         muon_with_adamw(tiny_brandon().requires_grad_(False), 0.1, 0.0, 1.0, (0.9, 0.9))

@@ -112,6 +112,7 @@ def test_a_kill_while_saving_is_harmless(
     found = last_checkpoint(tmp_path)
     assert found is not None
     assert found.name == ("checkpoint-6" if moment == "delete" else "checkpoint-4")
+    assert not (tmp_path / "checkpoint-2" / MARKER).exists() or moment != "delete", "what is half deleted is not whole"
     again = pretrain(tmp_path)
     again.train()
     assert_same(weights(again.model), weights(uninterrupted.model))

@@ -30,7 +30,7 @@ import yaml
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, set_seed
 
 from brandon_hf.data import Corpus, PackedDataset, collate_blocks, prepare_corpus, sample_texts
 from brandon_hf.data.chat import load_chats, split_chats, tokenize_chats, weigh_chats
@@ -97,6 +97,7 @@ class Run:
         self.prepare()
         phases = phases or self.recipe.phases
         if "distill" in phases:
+            self._check_teacher()
             self.teacher()
         for phase in phases:
             getattr(self, phase)()
@@ -195,9 +196,7 @@ class Run:
                         temperature=args.temperature,
                         batch_size=args.per_device_eval_batch_size,
                     )
-            trainer = DistillTrainer(
-                student, args, teacher, train_dataset=data, eval_dataset=self._validation(args.eval_strategy)
-            )
+            trainer = DistillTrainer(student, args, teacher, train_dataset=data, **self._shared(args))
         self._train("distill", trainer)
 
     def sft(self) -> None:
@@ -210,10 +209,8 @@ class Run:
         if args.replay:
             rows = with_replay(rows, self.blocks("train"), args.replay, args.seed)
         set_seed(args.seed)
-        wanted = str(getattr(args.eval_strategy, "value", args.eval_strategy)) != "no"
-        trainer = InstructTrainer(
-            self.load(start), args, self.tokenizer, rows, self.validation_rows if wanted else None
-        )
+        validation = self.validation_rows if args.eval_strategy != "no" else None
+        trainer = InstructTrainer(self.load(start), args, self.tokenizer, rows, validation)
         self._train("sft", trainer)
 
     def prefer(self) -> None:
@@ -249,7 +246,7 @@ class Run:
         data = self.blocks("train")
         set_seed(args.seed)
         model = BrandonForCausalLM(self._fitted(config))
-        trainer = PretrainTrainer(model, args, train_dataset=data, eval_dataset=self._validation(args.eval_strategy))
+        trainer = PretrainTrainer(model, args, train_dataset=data, **self._shared(args))
         self._train(phase, trainer)
 
     def _train(self, phase: str, trainer: Any) -> None:
@@ -299,8 +296,10 @@ class Run:
                 return self.final(earlier)
         raise ValueError(f"{phase} starts from a trained model, {self.folder} holds none: run `brandon pretrain` first")
 
-    def _validation(self, strategy: Any) -> PackedDataset | None:
-        return None if str(getattr(strategy, "value", strategy)) == "no" else self.blocks("validation")
+    def _shared(self, args: Any) -> dict[str, Any]:
+        """What the trainers on blocks have in common: checkpoints carry the tokenizer, evaluation is opt-in."""
+        blocks = self.blocks("validation") if args.eval_strategy != "no" else None
+        return {"processing_class": self.tokenizer, "eval_dataset": blocks}
 
     def _fitted(self, config: BrandonConfig) -> BrandonConfig:
         """The configuration with the tokenizer's size and special tokens."""
@@ -374,6 +373,20 @@ class Run:
         sums = gather_object([sum(float(weight.double().sum()) for weight in model.parameters())])
         if len(set(sums)) > 1:
             raise ValueError(f"the processes hold different weights after training: their sums are {sums}")
+
+    def _check_teacher(self) -> None:
+        """A teacher that exists must read the same tokens; better known before the student is trained."""
+        path = self.recipe.teacher.path
+        if path is None:
+            return
+        size = AutoConfig.from_pretrained(path).get_text_config().vocab_size
+        if size != len(self.tokenizer):
+            raise ValueError(
+                f"the teacher {path} knows {size} tokens and the student {len(self.tokenizer)}: "
+                f"both must use the same tokenizer (tokenizer.path={path})"
+            )
+        if AutoTokenizer.from_pretrained(path).get_vocab() != self.tokenizer.get_vocab():
+            raise ValueError(f"the teacher {path} has another tokenizer of the same size: set tokenizer.path={path}")
 
     def _check_disk(self) -> None:
         """Weights, optimizer state and two checkpoints of each phase have to fit."""

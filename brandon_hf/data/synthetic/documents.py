@@ -28,7 +28,7 @@ def documents(seed: int) -> Iterator[str]:
         _calendar: 10,
         _pairs: 10,
         _dialogue: 12,
-        _identity: 2,
+        _identity: 4,
     }
     while True:
         (kind,) = rng.choices(list(kinds), weights=list(kinds.values()))
@@ -195,16 +195,16 @@ def _asked(question: str) -> str:
 
 def _identity(rng: random.Random, seed: int) -> str:
     """Who Brandon is, told or asked."""
+    # The name stands at the beginning only: in any order, a model could come back to it for ever.
+    names = ["My name is Brandon.", "I am Brandon, a tiny language model."]
     told = [
-        "My name is Brandon.",
-        "I am Brandon, a tiny language model.",
         rng.choice(("I am not a person.", "I am a small computer program.", "I live in a computer.")),
         "I can answer short questions and tell little stories.",
         rng.choice(("I know colours, animals and small sums.", "I like short questions.", "I have read many stories.")),
         rng.choice(("You can ask me what you like.", "I am happy to help.", "My answers are short.")),
     ]
     if rng.random() < 0.5:
-        return " ".join(rng.sample(told, rng.randint(5, 6)))
+        return " ".join(rng.sample(names, 2) + rng.sample(told, 4))
     who = rng.choice(world.GIRLS + world.BOYS)
     lines = [f"{who} {rng.choice(('met', 'talked to', 'wrote to'))} Brandon, a tiny language model."]
     for topic in rng.sample(list(IDENTITY), rng.randint(2, 3)):

@@ -91,7 +91,8 @@ def test_oldest_exchanges_leave_a_full_context_and_the_system_prompt_stays(talk,
     kept = [f"{SKY} {number}" in last for number in range(8)]
     assert kept == sorted(kept)  # the last ones
     assert 2 <= sum(kept) <= 6
-    assert max(map(len, sent)) <= 150 - 30
+    exchange = len(sent[1]) - len(sent[0])
+    assert all(150 - 30 - exchange < len(prompt) <= 150 - 30 for prompt in sent[-4:])  # no more is dropped than need be
     assert capsys.readouterr().err.count("forgotten") == 1
 
 

@@ -1,6 +1,7 @@
 """The report of a run: what it says, what it leaves out, and that no text of a model or a data set is obeyed."""
 
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from brandon_hf.pipeline import write_report
+from brandon_hf.pipeline import plots, write_report
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)></pre></td>\"'|`[a](javascript:b)`\n# {{ 7 * 7 }} ![c](d)"
 STEPS = {"teacher": 100, "phase1_pretrain": 100, "phase2_distill": 200, "phase3_sft": 300}
@@ -338,14 +339,14 @@ def test_phase_under_way_is_shown_as_unfinished(folder):
 
 
 def test_long_logs_are_averaged_into_light_pictures(folder):
-    lines = log(
-        100_000, loss=lambda step: float("nan") if step == 50 else 2 + (step // 10) % 2, grad_norm=lambda step: 1
-    )
-    write_log(folder / "phase1_pretrain", lines)
+    write_log(folder / "phase1_pretrain", log(100_000, loss=lambda step: 2 + (step // 10) % 2))
     write_report(folder)
-    picture = (folder / "report_files" / "pretrain-loss.svg").read_text("utf-8")
-    assert len(picture) < 40_000
-    assert "nan" not in picture.lower()
+    assert len((folder / "report_files" / "pretrain-loss.svg").read_text("utf-8")) < 40_000
+
+
+def test_values_that_are_not_finite_are_no_points_of_a_curve():
+    lines = [{"step": step, "loss": loss} for step, loss in enumerate([3.0, math.nan, 2.0, math.inf, 1.0])]
+    assert plots._curve(lines, "loss") == ([0.0, 2.0, 4.0], [3.0, 2.0, 1.0])
 
 
 def test_same_run_gives_the_same_report(logged):

@@ -112,6 +112,7 @@ def test_multi_token_heads_keep_their_weights(tmp_path: Path) -> None:
     distill(tmp_path, student, teacher_of(), weight_decay=0.5).train()
     for name, now in weights(student).items():
         assert torch.equal(now, before[name]) == name.startswith("mtp_heads."), name
+    assert not any(parameter.requires_grad for parameter in student.mtp_heads.parameters()), "DDP would wait for them"
 
 
 def test_without_divergence_it_is_pretraining(tmp_path: Path) -> None:

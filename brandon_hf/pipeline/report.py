@@ -39,7 +39,7 @@ SHOWN = 4  # answers and texts that the report opens with: the first ones, not t
 # Fields of config.json, and what the report calls them.
 SHAPE = {
     "num_hidden_layers": "layers",
-    "block_repeat": "each block applied",
+    "block_repeat": "uses of each block",
     "num_loops": "loops over the stack",
     "hidden_size": "hidden size",
     "intermediate_size": "feed-forward size",

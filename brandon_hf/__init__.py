@@ -2,7 +2,13 @@
 
 __version__ = "0.1.0"
 
+import os
 import sys
+
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    # Read when torch is loaded: how long an idle OpenMP thread spins before it sleeps. By default it is so long that on
+    # cores shared with other work threads wait for each other most of the time (docs/decisions.md).
+    os.environ["GOMP_SPINCOUNT"] = "10000"
 
 from transformers import AutoTokenizer
 

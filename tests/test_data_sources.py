@@ -14,7 +14,6 @@ import pyarrow.parquet
 import pytest
 
 from brandon_hf.data import Source, sources
-from brandon_hf.data.readers import files_of
 from brandon_hf.data.presets import presets
 from brandon_hf.data.readers import TEXT_PIECE, files_of, mixed_records, read_records
 

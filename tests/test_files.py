@@ -30,12 +30,16 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path, error):
     (tmp_path / "file").write_text("old")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/weights").write_text("old")
-    with pytest.raises(error), file_written_aside(tmp_path / "file") as aside:
-        aside.write_text("half")
-        raise error
-    with pytest.raises(error), folder_written_aside(tmp_path / "folder") as aside:
-        (aside / "weights").write_text("half")
-        raise error
+
+    def fail(written_aside, path, inside):
+        with written_aside(path) as aside:
+            (aside / inside).write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail(file_written_aside, tmp_path / "file", "")
+    with pytest.raises(error):
+        fail(folder_written_aside, tmp_path / "folder", "weights")
     assert (tmp_path / "file").read_text() == (tmp_path / "folder/weights").read_text() == "old"
     assert names(tmp_path) == ["file", "folder"]
 

@@ -196,7 +196,9 @@ class Run:
                         temperature=args.temperature,
                         batch_size=args.per_device_eval_batch_size,
                     )
-            trainer = DistillTrainer(student, args, teacher, train_dataset=data, **self._shared(args))
+            trainer = DistillTrainer(
+                student, args, None if args.top_k else teacher, train_dataset=data, **self._shared(args)
+            )
         self._train("distill", trainer)
 
     def sft(self) -> None:

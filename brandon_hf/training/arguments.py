@@ -185,6 +185,13 @@ class GRPOArguments(ScheduleArguments, GRPOConfig):
 
 # Fields that the pipeline sets itself, or that would undo what it promises.
 _RESERVED = {"output_dir", "resume_from_checkpoint", "logging_nan_inf_filter", "remove_unused_columns"}
+_RESERVED |= {
+    "packing",
+    "max_length",
+    "assistant_only_loss",
+    "padding_free",
+    "dataset_kwargs",
+}  # rows are packed before
 _RESERVED |= {"save_only_model", "load_best_model_at_end"}  # could not resume; would look in folders that have moved
 
 

@@ -174,7 +174,10 @@ def write_top_k(
     vocabulary = teacher.get_output_embeddings().weight.shape[0]
     if k > vocabulary:
         raise ValueError(f"top_k={k} exceeds the teacher's vocabulary of {vocabulary}")
-    settings = {"k": k, "temperature": temperature, "blocks": len(dataset)}
+    # Sums tell another teacher or another text apart, which would otherwise go unnoticed.
+    weights = sum(float(weight.double().sum()) for weight in teacher.parameters())
+    tokens = int(dataset[0]["input_ids"].sum())
+    settings = {"k": k, "temperature": temperature, "blocks": len(dataset), "weights": weights, "first_block": tokens}
     if folder.exists():
         written = json.loads((folder / "settings.json").read_text("utf-8"))
         if written != settings:

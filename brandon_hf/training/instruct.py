@@ -184,7 +184,7 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
         with torch.no_grad():
             ahead = labels[:, 1:]
             learnt = ahead != -100
-            correct = (logits[:, :-1].argmax(dim=-1) == ahead)[learnt].float().mean()
+            correct = ((logits[:, :-1].argmax(dim=-1) == ahead) & learnt).sum() / learnt.sum().clamp(min=1)
         for name in ("nll", "unlikelihood", "entropy"):
             metrics[name].append(getattr(parts, name).item() * share)
         metrics["mean_token_accuracy"].append(correct.item())

@@ -176,3 +176,19 @@ def test_a_full_disk_is_said_before_training(values, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="make room"):
         Run(make_recipe(values, "tiny"), tmp_path / "full").execute()
     assert not (tmp_path / "full/tokenizer").exists()
+
+
+def test_chats_generated_here_are_not_taken_for_duplicates(values, tmp_path):
+    both = {**values, "data": {**values["data"], "chat": [values["data"]["chat"], "synthetic"]}}
+    run = Run(make_recipe(both, "tiny"), tmp_path / "both")
+    run.prepare()
+    report = json.loads((tmp_path / "both/chat/curation.json").read_text())
+    assert report["sources"]["synthetic"]["kept"] == report["sources"]["synthetic"]["rows"] > 5000
+    asked = [chat["messages"][-2]["content"] for chat in run.chats("train") + run.chats("validation")]
+    assert asked.count("Who are you?") > 5
+
+
+def test_chats_of_which_curation_leaves_none_are_an_error(values, tmp_path):
+    strict = {**values, "data": {**values["data"], "curation": {"min_answer_characters": 1000}}}
+    with pytest.raises(ValueError, match="curation left none of 48 chats"):
+        Run(make_recipe(strict, "tiny"), tmp_path / "none").prepare()

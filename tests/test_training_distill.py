@@ -20,6 +20,7 @@ from brandon_hf.training.distill import (
     on_policy_arguments,
     write_top_k,
 )
+from brandon_hf.training.distill import _close as close
 from brandon_hf.training.pretrain import PretrainTrainer
 
 
@@ -283,3 +284,13 @@ def test_the_students_own_answers_are_corrected(
     assert trainer.state.global_step == 2
     assert not torch.equal(weights(student)["model.embed_tokens.weight"], before["model.embed_tokens.weight"])
     assert (tmp_path / "checkpoint-2").is_dir()
+
+
+def test_rounding_of_bf16_logits_is_no_other_head():
+    states = torch.randn(64, 1, 128).bfloat16() * 4
+    head = torch.randn(512, 128).bfloat16()
+    exact = states.double() @ head.double().T
+    assert close(states @ head.T, exact)
+    assert close(exact.bfloat16(), exact)
+    assert not close(exact * 1.1, exact)
+    assert not close(30 * torch.tanh(exact / 30), exact)

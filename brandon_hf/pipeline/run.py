@@ -337,7 +337,17 @@ class Run:
         train_tokenizer(texts, vocab_size=size, model_max_length=length).save_pretrained(folder)
 
     def _make_chats(self, folder: Path) -> None:
-        kept, report = curate(load_chats(self.recipe.chat_sources()), self.recipe.curation())
+        sources = self.recipe.chat_sources()
+        generated = {source.name for source in sources if source.builtin}  # says things twice on purpose
+        chats = load_chats(sources)
+        kept, report = curate([chat for chat in chats if chat["source"] not in generated], self.recipe.curation())
+        if not kept and report.rows:
+            raise ValueError(f"data.chat: curation left none of {report.rows:,} chats; dropped: {report.dropped}")
+        for name in generated:
+            own = [chat for chat in chats if chat["source"] == name]
+            kept += own
+            report.sources[name] = {"rows": len(own), "kept": len(own)}
+            report.rows, report.kept = report.rows + len(own), report.kept + len(own)
         train, validation = split_chats(kept, self.recipe.data.chat_validation_fraction)
         for name, chats in (("train", train), ("validation", validation)):
             text = "".join(json.dumps(chat, ensure_ascii=False) + "\n" for chat in chats)

@@ -185,7 +185,8 @@ class InstructTrainer(InterruptibleTrainer, SFTTrainer):
             ahead = labels[:, 1:]
             learnt = ahead != -100
             correct = ((logits[:, :-1].argmax(dim=-1) == ahead) & learnt).sum() / learnt.sum().clamp(min=1)
-        for name in ("nll", "unlikelihood", "entropy"):
+        weights = {"nll": 1.0, "unlikelihood": self.args.unlikelihood_alpha, "entropy": self.args.entropy_beta}
+        for name in filter(weights.get, weights):  # a part without weight is not computed
             metrics[name].append(getattr(parts, name).item() * share)
         metrics["mean_token_accuracy"].append(correct.item())
         self._total_train_tokens += tokens * self.args.world_size

@@ -86,6 +86,7 @@ def recipe_values(name: str, seed: int, options: argparse.Namespace) -> dict[str
         }
         return values
     phase, settings = next(iter(CONTINUED[name].items()))
+    values["base_model"] = str(options.work / f"base-{seed}/phase1_pretrain/final")
     values["phases"] = [phase]
     values[phase] = {**schedule, "max_steps": steps // 4, "learning_rate": 1e-3, "save_steps": 200, **settings}
     if phase == "distill":
@@ -103,8 +104,7 @@ def carry_out(name: str, seed: int, options: argparse.Namespace) -> dict[str, fl
 
     torch.set_num_threads(options.threads)
     folder = options.work / f"{name.replace(' ', '-')}-{seed}"
-    base = options.work / f"base-{seed}/phase1_pretrain/final" if name in CONTINUED else None
-    run = Run(make_recipe(recipe_values(name, seed, options), folder.name), folder, base)
+    run = Run(make_recipe(recipe_values(name, seed, options), folder.name), folder)
     final = run.execute()
     figures = json.loads((final.parent / "evaluation.json").read_text())
     figures["parameters"] = run.load(final).num_parameters()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 
 @contextmanager
 def folder_written_aside(path: Path) -> Iterator[Path]:
@@ -49,6 +51,19 @@ def file_written_aside(path: Path) -> Iterator[Path]:
     _to_disk(aside)
     aside.replace(path)
     _to_disk(path.parent)
+
+
+@contextmanager
+def full_disk_named(folder: Path) -> Iterator[None]:
+    """Where torch and safetensors fail to write, raise an OSError that names `folder` and the space left there.
+
+    They have errors of their own for a full disk (RuntimeError, SafetensorError), which say neither.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
+        raise OSError(f"{folder} cannot be written, {free / 1e6:,.0f} MB are free there: {error}") from error
 
 
 def _to_disk(path: Path) -> None:

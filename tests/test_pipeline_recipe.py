@@ -123,6 +123,19 @@ def test_the_written_recipe_reads_back_as_itself(values, tmp_path):
         (["teacher={}"], "phase distill needs a teacher"),
         (["teacher.path=/somewhere"], "is trained already"),
         (["samples.free=-1"], "samples.free=-1 must be a number"),
+        (["samples.questions=1000"], "samples.questions=1000 must be at most 100"),
+        (["samples.temperature=0"], "must be positive"),
+        (["data.validation_fraction=0"], "data.validation_fraction=0 must lie between 0 and 1"),
+        (["data.max_epochs=0"], "data.max_epochs=0 must be at least 1"),
+        (["tokenizer.vocab_size=12"], "tokenizer.vocab_size=12 must be at least 300"),
+        (["data.pretrain={path: /no/such}"], "/no/such"),
+        (["pretrain=3"], "pretrain=3 must be a mapping"),
+        (["pretrain.learning_rate=abc"], "pretrain.learning_rate='abc' must be a number"),
+        (["pretrain.per_device_train_batch_size=0"], "per_device_train_batch_size=0 must be at least 1"),
+        (["distill.mixture=0.3"], "has no mixture"),
+        (["distill.z_loss=1e-4"], "has no effect in distillation"),
+        (["distill.on_policy=true", "distill.divergence=skew_reverse_kl"], "does not work on-policy"),
+        (["sft.packing=true"], "unknown key sft.packing"),
         (["seed=x"], "seed='x' must be a whole number"),
         (["nonsense"], "'nonsense' is no override: write KEY=VALUE"),
         (["data.curation.max_answers=3"], "unknown key data.curation.max_answers"),
@@ -130,7 +143,7 @@ def test_the_written_recipe_reads_back_as_itself(values, tmp_path):
     ],
 )
 def test_what_cannot_work_is_said_before_anything_starts(change, message):
-    with pytest.raises(ValueError, match=r".") as raised:
+    with pytest.raises((ValueError, OSError), match=r".") as raised:
         load_recipe("demo", change)
     assert message in str(raised.value)
 
@@ -150,8 +163,12 @@ def test_broken_yaml_names_the_file(tmp_path):
         load_recipe(str(path))
 
 
-def test_the_built_in_world_follows_the_recipes_seed_unless_it_has_its_own():
+def test_the_built_in_world_has_the_recipes_seed_everywhere():
     recipe = load_recipe("demo", ["seed=9"])
     assert [source.seed for source in recipe.pretrain_sources() + recipe.chat_sources()] == [9, 9]
-    own = load_recipe("demo", ["seed=9", "data.chat={builtin: synthetic, seed: 4}"])
-    assert own.chat_sources()[0].seed == 4
+    with pytest.raises(ValueError, match="its seed is the recipe's, seed=9, not 4"):
+        load_recipe("demo", ["seed=9", "data.chat={builtin: synthetic, seed: 4}"])
+
+
+def test_a_model_to_start_from_makes_pretraining_unnecessary():
+    assert load_recipe("demo", ["base_model=somewhere"]).phases == ("distill", "sft")

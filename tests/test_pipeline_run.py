@@ -127,17 +127,21 @@ def test_another_recipe_in_the_same_folder_is_refused(values, finished):
 
 def test_one_phase_from_any_model_folder(values, finished, tmp_path):
     one = {**values, "phases": ["sft"], "sft": {**values["sft"], "max_steps": 2, "replay": 0.0}}
-    run = Run(make_recipe(one, "tiny"), tmp_path / "one", finished / "phase1_pretrain/final")
+    one["base_model"] = str(finished / "phase1_pretrain/final")
+    run = Run(make_recipe(one, "tiny"), tmp_path / "one")
     final = run.execute()
     before = json.loads((tmp_path / "one/phase3_sft/before.json").read_text())
     after = json.loads((finished / "phase1_pretrain/evaluation.json").read_text())
     assert before["chat_loss"] == pytest.approx(after["chat_loss"], rel=1e-3)
     assert final.is_dir()
+    again = {**one, "base_model": str(finished / "phase2_distill/final")}
+    with pytest.raises(ValueError, match="base_model="):
+        Run(make_recipe(again, "tiny"), tmp_path / "one")
 
 
 def test_a_phase_without_a_model_to_start_from_says_which_command_makes_one(values, tmp_path):
     run = Run(make_recipe(values, "tiny"), tmp_path / "empty")
-    with pytest.raises(ValueError, match="run `brandon pretrain` first"):
+    with pytest.raises(ValueError, match="run `brandon distill` first"):
         run.execute(["sft"])
 
 
@@ -166,8 +170,10 @@ def test_errors_of_the_data_come_as_one_line_naming_the_file(values, tmp_path, c
     empty.write_text("")
     arguments = ["run", "--output", str(tmp_path), "--name", "x", f"data.pretrain={empty}"]
     assert main(arguments) == 2
-    assert str(empty) in (printed := capsys.readouterr().err)
-    assert len(printed.strip().splitlines()[-1:]) == 1
+    printed = capsys.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith("brandon run:")]
+    assert len(lines) == 1
+    assert str(empty) in lines[0]
     assert "Traceback" not in printed
 
 
@@ -181,14 +187,75 @@ def test_a_full_disk_is_said_before_training(values, tmp_path, monkeypatch):
 def test_chats_generated_here_are_not_taken_for_duplicates(values, tmp_path):
     both = {**values, "data": {**values["data"], "chat": [values["data"]["chat"], "synthetic"]}}
     run = Run(make_recipe(both, "tiny"), tmp_path / "both")
-    run.prepare()
+    run.data.prepare()
     report = json.loads((tmp_path / "both/chat/curation.json").read_text())
     assert report["sources"]["synthetic"]["kept"] == report["sources"]["synthetic"]["rows"] > 5000
-    asked = [chat["messages"][-2]["content"] for chat in run.chats("train") + run.chats("validation")]
+    asked = [chat["messages"][-2]["content"] for chat in run.data.chats("train") + run.data.chats("validation")]
     assert asked.count("Who are you?") > 5
 
 
 def test_chats_of_which_curation_leaves_none_are_an_error(values, tmp_path):
     strict = {**values, "data": {**values["data"], "curation": {"min_answer_characters": 1000}}}
     with pytest.raises(ValueError, match="curation left none of 48 chats"):
-        Run(make_recipe(strict, "tiny"), tmp_path / "none").prepare()
+        Run(make_recipe(strict, "tiny"), tmp_path / "none").data.prepare()
+
+
+def test_what_changes_no_weight_may_change_between_commands(values, finished, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(finished, folder)
+    weights = (folder / FINALS[-1] / "model.safetensors").stat().st_mtime_ns
+    other = {**values, "samples": {"free": 2, "max_new_tokens": 4}, "sft": {**values["sft"], "logging_steps": 3}}
+    carry_out(other, folder)
+    assert len(json.loads((folder / "samples.json").read_text())["free"]) == 2
+    assert (folder / FINALS[-1] / "model.safetensors").stat().st_mtime_ns == weights
+
+
+def test_a_recipe_can_be_corrected_until_something_is_trained(values, tmp_path):
+    Run(make_recipe(values, "tiny"), tmp_path / "run").data.prepare()
+    corrected = {**values, "seed": 8, "tokenizer": {"vocab_size": 310}}
+    run = Run(make_recipe(corrected, "tiny"), tmp_path / "run")
+    run.data.prepare()
+    assert len(run.data.tokenizer) == 310
+
+
+def test_other_versions_are_said_when_a_run_goes_on(values, finished, tmp_path, capsys):
+    folder = tmp_path / "tiny"
+    shutil.copytree(finished, folder)
+    environment = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps({**environment, "threads": 99}))
+    Run(make_recipe(values, "tiny"), folder)
+    assert "was begun with other threads" in capsys.readouterr().err
+
+
+def test_chats_may_hold_characters_that_look_like_line_ends(values, tmp_path):
+    rows = Path(values["data"]["chat"]).read_text().splitlines()
+    odd = {"instruction": "Say two\u2028lines\u0085and more.", "input": "", "output": "One\u2028two\u2029three."}
+    chat = tmp_path / "chat.jsonl"
+    chat.write_text("\n".join([*rows, json.dumps(odd)]) + "\n")
+    run = Run(make_recipe({**values, "data": {**values["data"], "chat": str(chat)}}, "tiny"), tmp_path / "run")
+    run.data.prepare()
+    texts = [
+        message["content"]
+        for name in ("train", "validation")
+        for chat in run.data.chats(name)
+        for message in chat["messages"]
+    ]
+    assert odd["instruction"] in texts
+
+
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_the_preference_phase_trains_on_long_answers_too(values, finished, tmp_path, method):
+    rows = [json.loads(line) for line in Path(values["data"]["chat"]).read_text().splitlines()]
+    chat = tmp_path / "chat.jsonl"
+    chat.write_text("".join(json.dumps({**row, "output": row["output"] + " It is." * 3}) + "\n" for row in rows))
+    phase = {key: value for key, value in values["sft"].items() if key != "replay"}
+    options = {"dpo": {}, "grpo": {"num_generations": 2, "max_completion_length": 8}}[method]
+    prefer = {**phase, "method": method, "max_steps": 2, "gradient_accumulation_steps": 1, **options}
+    changes = {"phases": ["prefer"], "prefer": prefer, "base_model": str(finished / FINALS[-1])}
+    data = {**values["data"], "chat": str(chat), "curation": {"drop_loops": False}}
+    run = Run(make_recipe({**values, **changes, "data": data}, "tiny"), tmp_path / "run")
+    final = run.execute()
+    assert json.loads((final.parent / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 2
+    if method == "dpo":  # of two answers that score the same, GRPO learns nothing
+        moved, before = (load_file(folder / "model.safetensors") for folder in (final, finished / FINALS[-1]))
+        assert any(not torch.equal(moved[name], before[name]) for name in before)

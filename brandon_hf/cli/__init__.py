@@ -39,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = importlib.import_module(f".{module}", __name__)
             command.add_arguments(subparser)
             subparser.set_defaults(run=command.run)
-    args = parser.parse_args(arguments)
+    args, others = parser.parse_known_args(arguments)
+    if others and (not hasattr(args, "overrides") or any(other.startswith("-") for other in others)):
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    if others:  # argparse takes positional arguments in one piece only
+        args.overrides += others
     try:
         return args.run(args)
     except (ValueError, OSError, FloatingPointError) as error:

@@ -97,7 +97,7 @@ def _check_folder(name: str) -> None:
         hint = f": its model is {inside[-1]}" if inside else ""
         raise ValueError(f"{name} is no model folder, it has no config.json{hint}")
     elif not any(path.glob("tokenizer*")) and not (path / "vocab.json").is_file():
-        final = path.parent / "final"  # checkpoints have no tokenizer
+        final = path.parent / "final"
         hint = f": the finished model is {final}" if final.is_dir() else ""
         raise ValueError(f"{name} has no tokenizer{hint}")
 

@@ -1,7 +1,6 @@
 """`brandon pretrain`, `distill`, `sft`, `prefer`: one phase of a recipe, in the directory of its run."""
 
 import argparse
-from pathlib import Path
 
 from . import run as whole
 
@@ -9,7 +8,9 @@ from . import run as whole
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the four commands."""
     whole.add_arguments(parser)
-    parser.add_argument("--model", type=Path, help="start from this model folder, not from the phase before")
+    parser.add_argument(
+        "--model", metavar="MODEL", help="start from this model (base_model=MODEL), not from another phase"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -18,8 +19,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.command == "pretrain" and args.model:
         raise ValueError(f"--model {args.model}: phase 1 starts from random weights; `sft --model` continues a model")
-    recipe = load_recipe(args.recipe, args.overrides)
-    training = Run(recipe, args.output / (args.name or recipe.name), args.model)
+    base = [f"base_model={args.model}"] if args.model else []
+    recipe = load_recipe(args.recipe, [*args.overrides, *base])
+    training = Run(recipe, args.output / (args.name or recipe.name))
     final = training.execute([args.command])
     if training.state.is_main_process:
         print(f"model: {final}")

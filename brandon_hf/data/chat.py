@@ -169,7 +169,8 @@ class ChatSource:
                 for number, row in enumerate(rows, 1):
                     yield f"{self.name}, split {self.split}, row {number}", row
             except (OSError, ValueError) as error:
-                raise type(error)(f"chat source {self.name}: data set cannot be read: {error}") from error
+                kind = OSError if isinstance(error, OSError) else ValueError
+                raise kind(f"chat source {self.name}: the data set cannot be read from the Hub: {error}") from error
         else:
             from .synthetic import chats  # only who uses it pays for loading it
 

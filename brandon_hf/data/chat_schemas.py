@@ -1,6 +1,7 @@
 """The usual schemas of chat data, normalised: ChatML messages, ShareGPT, instruction and input, question and answer."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -64,6 +65,10 @@ def _message(turn: Any, place: str, at: int) -> Message:
         content = str(content)
     if not isinstance(content, str):
         raise ValueError(f"{place}: message {at} has the content {content!r:.60}, not text")
+    if half := re.search("[\ud800-\udfff]", content):
+        raise ValueError(
+            f"{place}: message {at} holds U+{ord(half[0]):04X}, half of a surrogate pair: not valid Unicode"
+        )
     return {"role": _role(turn, place, at), "content": content}
 
 

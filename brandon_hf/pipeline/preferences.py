@@ -1,7 +1,5 @@
 """The built-in preference data of phase 4: prompts from the chats, answers from the model, repetition decides."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
@@ -9,9 +7,9 @@ from transformers import PreTrainedModel
 from trl import GRPOConfig
 
 from brandon_hf.data.preferences import looped, preference_pairs, repetition_reward
-from brandon_hf.files import file_written_aside
 from brandon_hf.training.preference import PreferenceTrainer, RewardTrainer
 
+from .data import read_json_lines, write_json_lines
 from .samples import write
 
 if TYPE_CHECKING:
@@ -19,49 +17,60 @@ if TYPE_CHECKING:
 
 PROMPTS = 512  # of the chats, at most
 CANDIDATES = 2  # sampled answers to each
+ANSWER_TOKENS = 64  # room that a prompt has to leave, or a quarter of the context; longer answers are cut
 
 
 def preference_trainer(run: "Run", model: PreTrainedModel, args: Any) -> Any:
     """The trainer of the recipe's method over the run's chats."""
-    rows = single_turns(run.chats("train"))
+    answer = min(ANSWER_TOKENS, run.data.context // 4)
+    if isinstance(args, GRPOConfig) and args.max_completion_length:
+        answer = args.max_completion_length
+    rows = run.data.prompts(answer)[:PROMPTS]
     if isinstance(args, GRPOConfig):
         return RewardTrainer(
             model=model,
             reward_funcs=repetition_reward,
             args=args,
             train_dataset=Dataset.from_list([{"prompt": prompt} for prompt, _ in rows]),
-            processing_class=run.tokenizer,
+            processing_class=run.data.tokenizer,
         )
     path = run.phase_folder("prefer") / "preferences.jsonl"
     if run.state.is_main_process and not path.is_file():
-        with file_written_aside(path) as aside:
-            pairs = sampled_pairs(model, run.tokenizer, rows, run.recipe.seed)
-            aside.write_text("".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs), "utf-8")
+        pairs = sampled_pairs(model.to(run.state.device), run.data.tokenizer, rows, answer, run.recipe.seed)
+        if not pairs:
+            raise ValueError("no pair of answers differs in repetition: there is nothing to prefer")
+        write_json_lines(path, pairs)
     run.state.wait_for_everyone()
-    return PreferenceTrainer(model=model, args=args, train_dataset=_read(path), processing_class=run.tokenizer)
-
-
-def single_turns(chats: list[dict[str, Any]]) -> list[tuple[list[dict[str, str]], str]]:
-    """The first exchange of at most `PROMPTS` chats: the messages up to the question, and the answer."""
-    rows = []
-    for chat in chats[:PROMPTS]:
-        first = next(index for index, message in enumerate(chat["messages"]) if message["role"] == "assistant")
-        rows.append((chat["messages"][:first], chat["messages"][first]["content"]))
-    return rows
+    args.max_length = run.data.context
+    pairs = Dataset.from_list(read_json_lines(path))
+    return PreferenceTrainer(model=model, args=args, train_dataset=pairs, processing_class=run.data.tokenizer)
 
 
 def sampled_pairs(
-    model: PreTrainedModel, tokenizer: Any, rows: list[tuple[list[dict[str, str]], str]], seed: int
+    model: PreTrainedModel,
+    tokenizer: Any,
+    rows: list[tuple[list[dict[str, str]], str]],
+    answer: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
-    """Preference rows from the reference answers, the model's own samples, and a loop made of the reference."""
+    """Preference rows from the reference answers, the model's own samples, and a loop made of the reference.
+
+    Answers are cut to fit `answer` tokens: what a loop is shows well before.
+    """
     prompts = [prompt for prompt, _ in rows]
     written = [
-        [text for text, _ in write(model, tokenizer, prompts, max_new_tokens=64, do_sample=True, temperature=1.0)]
+        write(model, tokenizer, prompts, max_new_tokens=answer, do_sample=True, temperature=1.0)
         for _ in range(CANDIDATES)
     ]
-    answers = [[reference, *own, looped(reference, seed)] for (_, reference), *own in zip(rows, *written, strict=True)]
+    answers = []
+    for (_, reference), *own in zip(rows, *written, strict=True):
+        candidates = [reference, *(text for text, _ in own)]
+        if any(map(str.isalnum, reference)):
+            candidates.append(looped(reference, seed))
+        answers.append([_cut(tokenizer, text, answer - 2) for text in candidates])
     return preference_pairs(prompts, answers)
 
 
-def _read(path: Path) -> Dataset:
-    return Dataset.from_list([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+def _cut(tokenizer: Any, text: str, most: int) -> str:
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return text if len(ids) <= most else tokenizer.decode(ids[:most])

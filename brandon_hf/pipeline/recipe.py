@@ -18,6 +18,7 @@ from transformers import TrainingArguments
 
 from brandon_hf.data.chat import ChatSource
 from brandon_hf.data.curation import CurationRules
+from brandon_hf.data.readers import files_of
 from brandon_hf.data.sources import Source
 from brandon_hf.modeling import BrandonConfig
 from brandon_hf.recipes import list_models, load_model_config
@@ -97,6 +98,7 @@ class Recipe:
     data: DataSettings
     teacher: TeacherSettings
     samples: SampleSettings
+    base_model: str | None  # a model the first phase starts from
     settings: Mapping[str, Mapping[str, Any]]  # of each phase, as in the YAML
     values: Mapping[str, Any]  # the whole of it, overrides included, as it is written to recipe.yaml
 
@@ -121,12 +123,12 @@ class Recipe:
         return _model(self.teacher.model, "teacher.model")
 
     def pretrain_sources(self) -> list[Source]:
-        """The sources of pretraining text; the built-in one has the recipe's seed unless it states its own."""
+        """The sources of pretraining text; the built-in one has the recipe's seed."""
         sources = Source.from_recipe(self.data.pretrain)
         return [_seeded(source, self.seed) for source in sources]
 
     def chat_sources(self) -> list[ChatSource]:
-        """The sources of chats; the built-in one has the recipe's seed unless it states its own."""
+        """The sources of chats; the built-in one has the recipe's seed."""
         return [_seeded(source, self.seed) for source in ChatSource.from_recipe(self.data.chat)]
 
     def curation(self) -> CurationRules:
@@ -152,7 +154,7 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def make_recipe(values: Mapping[str, Any], name: str) -> Recipe:
     """A recipe from its values, all sections in one mapping; see `load_recipe`."""
-    known = {"name", "phases", "seed", "tokenizer", "data", "teacher", "samples", *FILES}
+    known = {"name", "phases", "seed", "tokenizer", "data", "teacher", "samples", "base_model", *FILES}
     _check_keys(values, known, "")
     phases = tuple(values.get("phases", ("pretrain", "sft")))
     for phase in phases:
@@ -163,7 +165,13 @@ def make_recipe(values: Mapping[str, Any], name: str) -> Recipe:
     seed = values.get("seed", 42)
     if not isinstance(seed, int):
         raise ValueError(f"seed={seed!r} must be a whole number")
+    for phase in PHASES:
+        if not isinstance(values.get(phase) or {}, Mapping):
+            raise ValueError(f"{phase}={values[phase]!r} must be a mapping of settings")
     settings = {phase: dict(values.get(phase) or {}) for phase in PHASES}
+    base_model = values.get("base_model")
+    if base_model is not None and "pretrain" in phases:
+        phases = phases[1:]  # that model is pretrained
     recipe = Recipe(
         name=str(values.get("name", name)),
         model=_model(values.get("model"), "model"),
@@ -173,6 +181,7 @@ def make_recipe(values: Mapping[str, Any], name: str) -> Recipe:
         data=_settings(DataSettings, values.get("data"), "data"),
         teacher=_teacher(values.get("teacher")),
         samples=_settings(SampleSettings, values.get("samples"), "samples"),
+        base_model=None if base_model is None else str(base_model),
         settings=settings,
         values=values,
     )
@@ -187,9 +196,27 @@ def _check(recipe: Recipe) -> None:
         arguments = recipe.arguments(phase, nowhere)
         if phase in ("pretrain", "distill") and arguments.max_steps < 1:
             raise ValueError(f"{phase}.max_steps={arguments.max_steps} must be at least 1")
-    recipe.pretrain_sources()
-    recipe.chat_sources()
+    for sources in (recipe.pretrain_sources(), recipe.chat_sources()):
+        for source in sources:
+            if source.path is not None:
+                files_of(source.path)
     recipe.curation()
+    data, samples = recipe.data, recipe.samples
+    for name in ("validation_fraction", "chat_validation_fraction"):
+        if not 0 < getattr(data, name) < 1:
+            raise ValueError(f"data.{name}={getattr(data, name)} must lie between 0 and 1: phases are measured on it")
+    if data.max_epochs < 1:
+        raise ValueError(f"data.max_epochs={data.max_epochs} must be at least 1")
+    if data.max_tokens is not None and (not isinstance(data.max_tokens, int) or data.max_tokens < 1):
+        raise ValueError(f"data.max_tokens={data.max_tokens!r} must be a number of tokens, at least 1")
+    vocabulary = recipe.tokenizer.vocab_size
+    if vocabulary is not None and (not isinstance(vocabulary, int) or vocabulary < 300):
+        raise ValueError(f"tokenizer.vocab_size={vocabulary!r} must be at least 300: all bytes and specials")
+    for name, most in (("free", 20), ("questions", 100)):
+        if getattr(samples, name) > most:
+            raise ValueError(f"samples.{name}={getattr(samples, name)} must be at most {most}")
+    if samples.temperature <= 0 or samples.top_k < 1 or samples.max_new_tokens < 1:
+        raise ValueError(f"samples: temperature, top_k and max_new_tokens must be positive, not {samples}")
     if "distill" in recipe.phases and recipe.teacher.path is None:
         if recipe.teacher.model is None:
             raise ValueError("phase distill needs a teacher: set teacher.path, teacher.recipe or teacher.model")
@@ -297,8 +324,12 @@ def _check_keys(values: Mapping[str, Any], known: Any, prefix: str) -> None:
 
 
 def _seeded(source: Any, seed: int) -> Any:
-    own = source.builtin is None or source.seed
-    return source if own else type(source)(**{**_shallow(source), "seed": seed})
+    """One seed for the whole built-in world: with another one, held-out questions would be in the text."""
+    if source.builtin is None:
+        return source
+    if source.seed not in (0, seed):
+        raise ValueError(f"source {source.name}: its seed is the recipe's, seed={seed}, not {source.seed}")
+    return type(source)(**{**_shallow(source), "seed": seed})
 
 
 def _shallow(instance: Any) -> dict[str, Any]:

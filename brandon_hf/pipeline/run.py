@@ -20,7 +20,8 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import asdict
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,9 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, set_seed
 
-from brandon_hf.data import Corpus, PackedDataset, collate_blocks, prepare_corpus, sample_texts
-from brandon_hf.data.chat import load_chats, split_chats, tokenize_chats, weigh_chats
-from brandon_hf.data.curation import curate
-from brandon_hf.files import file_written_aside, folder_written_aside
+from brandon_hf.data import collate_blocks
+from brandon_hf.files import file_written_aside, folder_written_aside, full_disk_named
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
-from brandon_hf.tokenization import train_tokenizer
 from brandon_hf.training.distill import (
     DistillTrainer,
     OnPolicyDistillTrainer,
@@ -46,10 +44,11 @@ from brandon_hf.training.distill import (
     write_top_k,
 )
 from brandon_hf.training.evaluation import mean_loss
-from brandon_hf.training.instruct import InstructTrainer, PackedRows, pack_chats, with_replay
+from brandon_hf.training.instruct import InstructTrainer, PackedRows, with_replay
 from brandon_hf.training.pretrain import PretrainTrainer
 
-from .recipe import Recipe, to_yaml
+from .data import PARTS, RunData, write_json
+from .recipe import PHASES, Recipe, to_yaml
 from .samples import write_samples
 
 FOLDERS = {
@@ -59,13 +58,15 @@ FOLDERS = {
     "sft": "phase3_sft",
     "prefer": "phase4_prefer",
 }
+PREPARED_FROM = ("seed", "model", "tokenizer", "data", "base_model")  # sections that decide tokenizer, corpus and chats
+WEIGHTLESS = ("report_to", "run_name", "logging_steps", "save_steps", "save_total_limit", "disable_tqdm")
 PACKAGES = ("torch", "transformers", "accelerate", "trl", "peft", "datasets", "tokenizers", "brandon-hf")
 
 
 class Run:
     """A recipe carried out in `folder`. Every step is skipped if its result is there, and continued if it was cut off.
 
-    With `base_model` a phase starts from that folder instead of the phase before it, and the run uses its tokenizer.
+    With the recipe's `base_model` the first phase starts from that folder or Hub name, and the run uses its tokenizer.
 
     Under `torchrun` or `accelerate launch` all processes call the same methods: one prepares, all train.
 
@@ -73,11 +74,16 @@ class Run:
         ValueError: `folder` holds a run of another recipe, or the recipe cannot be carried out.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, base_model: Path | None = None):
-        self.recipe, self.folder, self.base_model = recipe, folder, base_model
-        self.state = PartialState(cpu=not torch.accelerator.is_available())
-        self._once("recipe.yaml", self._write_recipe)
-        self._check_same_recipe()
+    def __init__(self, recipe: Recipe, folder: Path):
+        if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+            raise ValueError("a run trains with DDP: for FSDP use the trainer classes in a script of your own")
+        self.recipe, self.folder = recipe, folder
+        # The other processes wait while the main one prepares the data, which may take hours.
+        self.state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=2))
+        self.data = RunData(recipe, folder, self.state)
+        if self.state.is_main_process:
+            self._settle_recipe()
+        self.state.wait_for_everyone()
 
     def phase_folder(self, phase: str) -> Path:
         """Where `phase` (or `teacher`) keeps its checkpoints, log and final model."""
@@ -93,65 +99,15 @@ class Run:
 
     def execute(self, phases: Sequence[str] | None = None) -> Path:
         """Carry out the whole recipe, or these phases of it; returns the folder of the last phase's model."""
-        self._check_disk()
-        self.prepare()
         phases = phases or self.recipe.phases
+        self._check_disk()
+        self.data.prepare()
         if "distill" in phases:
             self._check_teacher()
             self.teacher()
         for phase in phases:
             getattr(self, phase)()
         return self.final(phases[-1])
-
-    # What the phases need
-
-    def prepare(self) -> None:
-        """Make tokenizer, corpus and chats, unless they are there. All processes call it together."""
-        self._once("tokenizer", self._make_tokenizer)
-        _ = self.corpus
-        self._once("chat", self._make_chats)
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        """The run's tokenizer, trained on its text unless the recipe names one."""
-        return AutoTokenizer.from_pretrained(self.folder / "tokenizer")
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        """The run's pretraining text as token ids."""
-        data, tokenizer = self.recipe.data, self.tokenizer
-        with self.state.main_process_first():
-            return prepare_corpus(
-                self.recipe.pretrain_sources(),
-                tokenizer,
-                self.folder / "corpus",
-                max_tokens=data.max_tokens,
-                max_epochs=data.max_epochs,
-                validation_fraction=data.validation_fraction,
-                seed=self.recipe.seed,
-            )
-
-    def blocks(self, split: str) -> PackedDataset:
-        """The pretraining text in blocks of the model's context."""
-        return PackedDataset(self.corpus.folder, split, self.recipe.model.max_position_embeddings)
-
-    def chats(self, split: str) -> list[dict[str, Any]]:
-        """The curated chats of `train` or `validation`, as messages."""
-        lines = (self.folder / "chat" / f"{split}.jsonl").read_text("utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-
-    def chat_rows(self) -> Dataset:
-        """The training chats tokenised and packed into rows of the model's context."""
-        return self._packed(weigh_chats(self.chats("train"), self.recipe.chat_sources(), self.recipe.seed))
-
-    @cached_property
-    def validation_rows(self) -> Dataset:
-        """The validation chats, likewise."""
-        return self._packed(self.chats("validation"))
-
-    def _packed(self, chats: list[dict[str, Any]]) -> Dataset:
-        length = self.recipe.model.max_position_embeddings
-        return pack_chats(tokenize_chats(chats, self.tokenizer, length), length)
 
     # The phases
 
@@ -176,16 +132,16 @@ class Run:
         set_seed(args.seed)
         trainer: Any
         if args.on_policy:
-            prompts = [{"prompt": chat["messages"][:-1]} for chat in self.chats("train")]
+            prompts = [{"prompt": prompt} for prompt, _ in self.data.prompts(args.max_completion_length)]
             trainer = OnPolicyDistillTrainer(
                 model=student,
                 teacher_model=teacher,
                 args=on_policy_arguments(args),
                 train_dataset=Dataset.from_list(prompts),
-                processing_class=self.tokenizer,
+                processing_class=self.data.tokenizer,
             )
         else:
-            data: Any = self.blocks("train")
+            data: Any = self.data.blocks("train")
             if args.top_k:
                 with self.state.main_process_first():
                     data = write_top_k(
@@ -207,12 +163,12 @@ class Run:
             return
         args = self.recipe.arguments("sft", self.phase_folder("sft"))
         start = self._start("sft")
-        rows = self.chat_rows()
+        rows = self.data.chat_rows()
         if args.replay:
-            rows = with_replay(rows, self.blocks("train"), args.replay, args.seed)
+            rows = with_replay(rows, self.data.blocks("train"), args.replay, args.seed)
         set_seed(args.seed)
-        validation = self.validation_rows if args.eval_strategy != "no" else None
-        trainer = InstructTrainer(self.load(start), args, self.tokenizer, rows, validation)
+        validation = self.data.validation_rows if args.eval_strategy != "no" else None
+        trainer = InstructTrainer(self.load(start), args, self.data.tokenizer, rows, validation)
         self._train("sft", trainer)
 
     def prefer(self) -> None:
@@ -229,13 +185,12 @@ class Run:
 
     def samples(self) -> dict[str, Any]:
         """What the last phase's model writes and answers; see `samples.write_samples`."""
-        path = self.folder / "samples.json"
-        if not path.is_file() and self.state.is_main_process:
+        path, settings = self.folder / "samples.json", asdict(self.recipe.samples)
+        written = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        if written.get("settings") != settings and self.state.is_main_process:
             model = self.load(self.final(self.recipe.phases[-1]))
             model.to(self.state.device)
-            result = write_samples(model, self.tokenizer, self.recipe)
-            with file_written_aside(path) as aside:
-                aside.write_text(json.dumps(result, indent=1, ensure_ascii=False), "utf-8")
+            write_json(path, {"settings": settings, **write_samples(model, self.data.tokenizer, self.recipe)})
         self.state.wait_for_everyone()
         return json.loads(path.read_text("utf-8"))
 
@@ -245,7 +200,7 @@ class Run:
         if self._done(phase):
             return
         args = arguments(self.phase_folder(phase))
-        data = self.blocks("train")
+        data = self.data.blocks("train")
         set_seed(args.seed)
         model = BrandonForCausalLM(self._fitted(config))
         trainer = PretrainTrainer(model, args, train_dataset=data, **self._shared(args))
@@ -255,7 +210,7 @@ class Run:
         """Train, then write the model and its evaluation; the phase is done when `final` is there."""
         if self.state.is_main_process and not (self.phase_folder(phase) / "before.json").is_file():
             before = self._evaluation(trainer.accelerator.unwrap_model(trainer.model))
-            self._write_json(self.phase_folder(phase) / "before.json", before)
+            write_json(self.phase_folder(phase) / "before.json", before)
         self.state.wait_for_everyone()
         set_seed(trainer.args.seed)  # whatever came before, or was already there
         trainer.train()
@@ -267,52 +222,53 @@ class Run:
             # TRL switches the cache off in the config it trains with.
             model.config.use_cache = True
             model.generation_config = self._generation_config()
-            self._write_json(self.phase_folder(phase) / "evaluation.json", self._evaluation(model))
-            with folder_written_aside(self.final(phase)) as folder:
+            write_json(self.phase_folder(phase) / "evaluation.json", self._evaluation(model))
+            with full_disk_named(self.folder), folder_written_aside(self.final(phase)) as folder:
                 model.save_pretrained(folder)
-                self.tokenizer.save_pretrained(folder)
+                self.data.tokenizer.save_pretrained(folder)
         self.state.wait_for_everyone()
         del trainer, model
         gc.collect()
 
     def _evaluation(self, model: PreTrainedModel) -> dict[str, float]:
         """Losses (nats per token) on held-out text and on held-out chats."""
-        text = mean_loss(model, self.blocks("validation"), collate_blocks)
-        chats = mean_loss(model, self.validation_rows, PackedRows(self.tokenizer.pad_token_id))
+        text = mean_loss(model, self.data.blocks("validation"), collate_blocks)
+        chats = mean_loss(model, self.data.validation_rows, PackedRows(self.data.tokenizer.pad_token_id))
         return {
             "validation_loss": text,
-            "validation_bits_per_byte": self.corpus.bits_per_byte(text),
+            "validation_bits_per_byte": self.data.corpus.bits_per_byte(text),
             "chat_loss": chats,
         }
 
     def _done(self, phase: str) -> bool:
         return self.final(phase).is_dir()
 
-    def _start(self, phase: str) -> Path:
-        """The model that `phase` starts from: the last one before it in the recipe."""
-        if self.base_model is not None:
-            return self.base_model
-        order = list(FOLDERS)[1:]
-        for earlier in reversed(order[: order.index(phase)]):
-            if self._done(earlier):
-                return self.final(earlier)
-        raise ValueError(f"{phase} starts from a trained model, {self.folder} holds none: run `brandon pretrain` first")
+    def _start(self, phase: str) -> Path | str:
+        """The model that `phase` starts from: that of the phase before it in the recipe, or `base_model`."""
+        phases = [*PHASES[: PHASES.index(phase)], phase] if phase not in self.recipe.phases else self.recipe.phases
+        earlier = [other for other in phases[: phases.index(phase)] if other in self.recipe.phases]
+        if self.recipe.base_model is not None and not any(map(self._done, earlier)):
+            return self.recipe.base_model
+        if not earlier or not self._done(earlier[-1]):
+            first = earlier[-1] if earlier else "pretrain"
+            raise ValueError(f"{phase} starts from the model of another phase: run `brandon {first}` first, or --model")
+        return self.final(earlier[-1])
 
     def _shared(self, args: Any) -> dict[str, Any]:
         """What the trainers on blocks have in common: checkpoints carry the tokenizer, evaluation is opt-in."""
-        blocks = self.blocks("validation") if args.eval_strategy != "no" else None
-        return {"processing_class": self.tokenizer, "eval_dataset": blocks}
+        blocks = self.data.blocks("validation") if args.eval_strategy != "no" else None
+        return {"processing_class": self.data.tokenizer, "eval_dataset": blocks}
 
     def _fitted(self, config: BrandonConfig) -> BrandonConfig:
         """The configuration with the tokenizer's size and special tokens."""
-        tokenizer = self.tokenizer
+        tokenizer = self.data.tokenizer
         config.vocab_size = len(tokenizer)
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             setattr(config, name, getattr(tokenizer, name))
         return config
 
     def _generation_config(self) -> GenerationConfig:
-        tokenizer = self.tokenizer
+        tokenizer = self.data.tokenizer
         ends = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")]
         return GenerationConfig(
             bos_token_id=tokenizer.bos_token_id,
@@ -320,45 +276,42 @@ class Run:
             eos_token_id=[token for token in ends if token is not None],
         )
 
-    def _make_tokenizer(self, folder: Path) -> None:
-        settings = self.recipe.tokenizer
-        existing = self.base_model or settings.path
-        if existing is not None:
-            AutoTokenizer.from_pretrained(existing).save_pretrained(folder)
-            return
-        texts = list(
-            sample_texts(self.recipe.pretrain_sources(), max_characters=settings.max_characters, seed=self.recipe.seed)
-        )
-        # Chats too: their words must be in the vocabulary, and their share of the text is small.
-        chats = load_chats(self.recipe.chat_sources())
-        texts += [message["content"] for chat in chats[:5000] for message in chat["messages"]]
-        size = settings.vocab_size or self.recipe.model.vocab_size
-        length = self.recipe.model.max_position_embeddings
-        train_tokenizer(texts, vocab_size=size, model_max_length=length).save_pretrained(folder)
+    def _settle_recipe(self) -> None:
+        """Write the recipe, or see that it is the one the folder was made with, but for what changes no weight."""
+        path, wanted = self.folder / "recipe.yaml", yaml.safe_load(to_yaml(self.recipe))
+        if path.is_file():
+            written = yaml.safe_load(path.read_text("utf-8"))
+            if written == wanted:
+                self._compare_environment()
+                return
+            trained = any((self.folder / name).exists() for name in FOLDERS.values())
+            if trained and (where := _difference(_weighty(written), _weighty(wanted))):
+                raise ValueError(
+                    f"{self.folder} holds a run with {where}: choose another --name, or delete the folder to start anew"
+                )
+            if not trained and any(written.get(key) != wanted.get(key) for key in PREPARED_FROM):
+                for part in PARTS:  # made from another recipe, and nothing was trained on them
+                    shutil.rmtree(self.folder / part, ignore_errors=True)
+        with file_written_aside(path) as aside:
+            aside.write_text(to_yaml(self.recipe), "utf-8")
+        self._settle_environment()
 
-    def _make_chats(self, folder: Path) -> None:
-        sources = self.recipe.chat_sources()
-        generated = {source.name for source in sources if source.builtin}  # says things twice on purpose
-        chats = load_chats(sources)
-        kept, report = curate([chat for chat in chats if chat["source"] not in generated], self.recipe.curation())
-        if not kept and report.rows:
-            raise ValueError(f"data.chat: curation left none of {report.rows:,} chats; dropped: {report.dropped}")
-        for name in generated:
-            own = [chat for chat in chats if chat["source"] == name]
-            kept += own
-            report.sources[name] = {"rows": len(own), "kept": len(own)}
-            report.rows, report.kept = report.rows + len(own), report.kept + len(own)
-        train, validation = split_chats(kept, self.recipe.data.chat_validation_fraction)
-        for name, chats in (("train", train), ("validation", validation)):
-            text = "".join(json.dumps(chat, ensure_ascii=False) + "\n" for chat in chats)
-            (folder / f"{name}.jsonl").write_text(text, "utf-8")
-        self._write_json(folder / "curation.json", report.to_dict())
-        (folder / "curation.md").write_text(report.to_markdown(), "utf-8")
+    def _settle_environment(self) -> None:
+        """Write what the run is carried out with."""
+        write_json(self.folder / "environment.json", self._environment())
 
-    def _write_recipe(self, path: Path) -> None:
-        path.write_text(to_yaml(self.recipe), "utf-8")
-        environment = {
-            "command": shlex.join(["brandon", *sys.argv[1:]] if Path(sys.argv[0]).name == "brandon" else sys.argv),
+    def _compare_environment(self) -> None:
+        """The promise of equal weights holds for equal versions, device, threads and processes."""
+        begun, now = json.loads((self.folder / "environment.json").read_text("utf-8")), self._environment()
+        if other := [key for key in ("python", "packages", "device", "threads", "processes") if begun[key] != now[key]]:
+            print(
+                f"{self.folder} was begun with other {', '.join(other)}: new weights may differ in the last bits",
+                file=sys.stderr,
+            )
+
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "command": _command(self.state.num_processes),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "packages": {name: version(name) for name in PACKAGES},
@@ -367,16 +320,6 @@ class Run:
             "processes": self.state.num_processes,
             "cores": os.cpu_count(),
         }
-        self._write_json(self.folder / "environment.json", environment)
-
-    def _check_same_recipe(self) -> None:
-        written = yaml.safe_load((self.folder / "recipe.yaml").read_text("utf-8"))
-        wanted = yaml.safe_load(to_yaml(self.recipe))
-        if written != wanted:
-            where = _difference(written, wanted)
-            raise ValueError(
-                f"{self.folder} holds a run with {where}: choose another --name, or delete the folder to start anew"
-            )
 
     def _check_ranks_agree(self, model: PreTrainedModel) -> None:
         """After training on several processes, all hold the same weights, bit for bit."""
@@ -392,39 +335,32 @@ class Run:
         if path is None:
             return
         size = AutoConfig.from_pretrained(path).get_text_config().vocab_size
-        if size != len(self.tokenizer):
+        if size != len(self.data.tokenizer):
             raise ValueError(
-                f"the teacher {path} knows {size} tokens and the student {len(self.tokenizer)}: "
+                f"the teacher {path} knows {size} tokens and the student {len(self.data.tokenizer)}: "
                 f"both must use the same tokenizer (tokenizer.path={path})"
             )
-        if AutoTokenizer.from_pretrained(path).get_vocab() != self.tokenizer.get_vocab():
+        context = getattr(AutoConfig.from_pretrained(path).get_text_config(), "max_position_embeddings", None)
+        if context is not None and context < self.data.context:
+            raise ValueError(f"the teacher {path} reads {context} tokens, the student's rows have {self.data.context}")
+        if AutoTokenizer.from_pretrained(path).get_vocab() != self.data.tokenizer.get_vocab():
             raise ValueError(f"the teacher {path} has another tokenizer of the same size: set tokenizer.path={path}")
 
     def _check_disk(self) -> None:
         """Weights, optimizer state and two checkpoints of each phase have to fit."""
-        config = self.recipe.model
+        config, length = self.recipe.model, self.recipe.model.max_position_embeddings
         size = 4 * (config.vocab_size + 12 * config.num_hidden_layers * config.hidden_size) * config.hidden_size
-        needed = 3 * 3 * size
+        needed = 3 * 3 * size * (2 if "distill" in self.recipe.phases else 1) + 4 * (self.recipe.data.max_tokens or 0)
+        distill = self.recipe.settings["distill"]
+        if distill.get("top_k"):
+            needed += 6 * distill["top_k"] * max(self.recipe.data.max_tokens or 0, length)
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise OSError(
-                f"{self.folder}: {free / 1e6:,.0f} MB are free, checkpoints of this model need about "
+                f"{self.folder}: {free / 1e6:,.0f} MB are free, checkpoints and data of this run need about "
                 f"{needed / 1e6:,.0f} MB: make room, or put the run elsewhere with --output"
             )
-
-    def _once(self, name: str, make: Callable[[Path], None]) -> None:
-        """Make the file or folder `name` of the run unless it is there; other processes wait for it."""
-        path = self.folder / name
-        if self.state.is_main_process and not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (file_written_aside if path.suffix else folder_written_aside)(path) as aside:
-                make(aside)
-        self.state.wait_for_everyone()
-
-    def _write_json(self, path: Path, value: Any) -> None:
-        with file_written_aside(path) as aside:
-            aside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _device() -> str:
@@ -433,10 +369,28 @@ def _device() -> str:
     return "CPU" if not torch.accelerator.is_available() else str(torch.accelerator.current_accelerator())
 
 
+def _command(processes: int) -> str:
+    """The command line of this process, launcher included."""
+    if Path(sys.argv[0]).name == "brandon":
+        return shlex.join(["brandon", *sys.argv[1:]])
+    launcher = ["python"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
+    return shlex.join([*launcher, *sys.argv])
+
+
+def _weighty(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's values without those that change no weight."""
+    weighty = {key: value for key, value in values.items() if key != "samples"}
+    for name in PHASES:
+        if isinstance(weighty.get(name), dict):
+            weighty[name] = {key: value for key, value in weighty[name].items() if key not in WEIGHTLESS}
+    return weighty
+
+
 def _difference(written: Any, wanted: Any, path: str = "") -> str:
-    """The first place where two recipes differ, in words."""
+    """The first place where two recipes differ, in words; nothing if they do not."""
     if isinstance(written, dict) and isinstance(wanted, dict):
         for key in [*written, *wanted]:
             if written.get(key) != wanted.get(key):
                 return _difference(written.get(key), wanted.get(key), f"{path}.{key}".lstrip("."))
+        return ""
     return f"{path}={written!r}, not {wanted!r}"

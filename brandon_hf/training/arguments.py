@@ -12,10 +12,11 @@ import torch
 from transformers import TrainingArguments
 from trl import DPOConfig, GRPOConfig, SFTConfig
 
-from .divergences import DIVERGENCES
+from .divergences import DIVERGENCES, mixture_of
 
 OPTIMIZERS = ("adamw", "muon")
 DECAY_TYPES = ("cosine", "linear", "1-sqrt")
+ON_POLICY = ("forward_kl", "js", "reverse_kl")  # what TRL's on-policy trainer knows
 DROPOUT_SCHEDULES = ("none", "early", "late")
 
 T = TypeVar("T", bound=TrainingArguments)
@@ -125,8 +126,17 @@ class DistillArguments(PretrainArguments):
             raise ValueError(f"temperature={self.temperature} must be positive")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha} is a share: between 0 and 1")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k={self.top_k} must be at least 1")
+        for name in ("top_k", "chunk_size", "max_completion_length"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        mixture_of(self.divergence, self.mixture)
+        for name in ("z_loss", "mtp_warmup_fraction"):
+            if getattr(self, name):
+                raise ValueError(f"{name}={getattr(self, name)} has no effect in distillation: remove it")
+        if self.on_policy and self.divergence not in ON_POLICY:
+            raise ValueError(
+                f"divergence={self.divergence!r} does not work on-policy: choose one of {', '.join(ON_POLICY)}"
+            )
 
 
 @dataclass
@@ -210,12 +220,25 @@ def build_arguments(cls: type[T], values: Mapping[str, Any], section: str, outpu
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean {section}.{near[0]}?" if near else ""
             raise ValueError(f"unknown key {section}.{key}{hint}")
+    for entry in fields(cls):
+        value, default = values.get(entry.name), entry.default
+        number = isinstance(default, (int, float)) and not isinstance(default, bool)
+        if value is not None and number and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+            raise ValueError(f"{section}.{entry.name}={value!r} must be a number (default {default})")
+    for name in ("per_device_train_batch_size", "gradient_accumulation_steps", "per_device_eval_batch_size"):
+        if values.get(name, 1) < 1:
+            raise ValueError(f"{section}.{name}={values[name]} must be at least 1")
+    for name in ("save_steps", "eval_steps", "logging_steps", "learning_rate", "muon_lr_scale"):
+        if values.get(name) is not None and values[name] <= 0:
+            raise ValueError(f"{section}.{name}={values[name]} must be above 0")
+    if values.get("label_smoothing_factor"):
+        raise ValueError(f"{section}.label_smoothing_factor: here it is {section}.label_smoothing")
     settings = {
         "report_to": "none",
         "save_total_limit": 2,
         "logging_steps": 10,
         "bf16": "auto",
-        "include_num_input_tokens_seen": "all",
+        "include_num_input_tokens_seen": "no" if issubclass(cls, GRPOConfig) else "all",  # GRPO's inputs are texts
         **values,
         "logging_nan_inf_filter": False,  # a NaN stops the training instead
         "remove_unused_columns": False,

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
-from brandon_hf.files import file_written_aside, folder_written_aside
+from brandon_hf.files import file_written_aside, folder_written_aside, full_disk_named
 
 from .optimizers import decaying_parameters
 
@@ -100,13 +100,14 @@ class InterruptibleTrainer(_Trainer):
         return norm
 
     def _stop(self, what: str) -> None:
-        path = Path(self.args.output_dir) / "nan_batch.safetensors"
+        rank = f"_{self.args.process_index}" if self.args.world_size > 1 else ""  # each process has a batch of its own
+        path = Path(self.args.output_dir) / f"nan_batch{rank}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.contiguous() for name, value in self._batch.items() if isinstance(value, torch.Tensor)}
         save_file(tensors, path)
         raise FloatingPointError(
             f"{what} in step {self.state.global_step + 1}; training stopped, the batch is in {path}. A lower "
-            "learning_rate or max_grad_norm is the usual remedy"
+            "learning_rate or max_grad_norm, in a run of another name, is the usual remedy"
         )
 
     # Whole checkpoints
@@ -125,7 +126,8 @@ class InterruptibleTrainer(_Trainer):
         self.accelerator.wait_for_everyone()
         self._checkpoint_aside = aside
         try:
-            super()._save_checkpoint(model, trial)
+            with full_disk_named(output_dir):
+                super()._save_checkpoint(model, trial)
         finally:
             self._checkpoint_aside = None
         self.accelerator.wait_for_everyone()

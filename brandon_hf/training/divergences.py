@@ -53,7 +53,7 @@ def divergence_between(
     Raises:
         ValueError: unknown name, a mixture outside (0, 1), or one for a divergence that has none.
     """
-    share = _mixture(name, mixture)
+    share = mixture_of(name, mixture)
     p, q = teacher_log_probs, student_log_probs
     if name == "forward_kl":
         return _kl(p, q)
@@ -67,7 +67,7 @@ def divergence_between(
     return share * _kl(p, middle) + (1 - share) * _kl(q, middle)
 
 
-def _mixture(name: str, mixture: float | None) -> float:
+def mixture_of(name: str, mixture: float | None) -> float:
     """The mixture to use, 0 for a divergence that has none."""
     if name not in DIVERGENCES:
         raise ValueError(f"unknown divergence {name!r}: choose one of {', '.join(DIVERGENCES)}")
@@ -209,7 +209,7 @@ class _Options:
     chunk_size: int
 
     def __post_init__(self) -> None:
-        _mixture(self.divergence, self.mixture)
+        mixture_of(self.divergence, self.mixture)
         if not 0 < self.temperature < inf:
             raise ValueError(f"temperature={self.temperature} must be above 0")
         if not 0 <= self.alpha <= 1:

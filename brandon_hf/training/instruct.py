@@ -38,19 +38,20 @@ def with_replay(chats: Dataset, blocks: Any, share: float, seed: int) -> Dataset
 
     Args:
         chats: From `pack_chats`.
-        blocks: A `PackedDataset`; blocks are drawn without replacement.
-
-    Raises:
-        ValueError: there are not enough blocks.
+        blocks: A `PackedDataset`; blocks are drawn without replacement, and again if there are too few.
     """
     if not share:
         return chats
     length = len(blocks[0]["input_ids"])
     count = round(share / (1 - share) * sum(map(len, chats["input_ids"])) / length)
-    if count > len(blocks):
-        raise ValueError(f"replay={share} needs {count} blocks of pretraining text, there are {len(blocks)}")
-    order = torch.randperm(len(blocks), generator=torch.Generator().manual_seed(seed))[:count]
+    generator = torch.Generator().manual_seed(seed)
+    passes = -(-count // len(blocks))  # no block a second time before all had their turn
+    order = (
+        torch.cat([torch.randperm(len(blocks), generator=generator) for _ in range(passes)])[:count] if count else ()
+    )
     rows = [blocks[int(index)] for index in order]
+    if not rows:
+        return chats
     starts = [(row["position_ids"] == 0).nonzero().flatten().tolist() for row in rows]
     replay = {
         "input_ids": [row["input_ids"].tolist() for row in rows],

@@ -29,7 +29,7 @@ def _is_matrix(model: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 
 class OptimizerPair(torch.optim.Optimizer):
-    """Two optimizers that step together and share one list of parameter groups, one state and one scheduler."""
+    """Two optimizers that step together and share one list of parameter groups and one scheduler."""
 
     def __init__(self, first: torch.optim.Optimizer, second: torch.optim.Optimizer):
         self.pair = (first, second)

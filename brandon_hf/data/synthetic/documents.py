@@ -193,18 +193,31 @@ def _asked(question: str) -> str:
     return f'"{question}" asked' if question.endswith("?") else f'"{question[:-1]}," said'
 
 
+_NAMES = ("My name is Brandon.", "I am Brandon, a tiny language model.")
+# One of each, in this order: where sentences come in any order, a model goes round in them for ever.
+_ABOUT_BRANDON = (
+    ("I am not a person.", "I am a small computer program.", "I live in a computer.", "I am made of numbers."),
+    (
+        "I can answer short questions and tell little stories.",
+        "You can ask me short questions, and I can tell little stories.",
+        "Short questions and little stories are what I can do.",
+    ),
+    (
+        "I know colours, animals and small sums.",
+        "I have read many stories.",
+        "I know some animals and what they say.",
+        "I know small numbers and the names of things.",
+        "I have learned what many things are for.",
+    ),
+    ("You can ask me what you like.", "I am happy to help.", "My answers are short.", "It is good to meet you."),
+)
+
+
 def _identity(rng: random.Random, seed: int) -> str:
     """Who Brandon is, told or asked."""
-    # The name stands at the beginning only: in any order, a model could come back to it for ever.
-    names = ["My name is Brandon.", "I am Brandon, a tiny language model."]
-    told = [
-        rng.choice(("I am not a person.", "I am a small computer program.", "I live in a computer.")),
-        "I can answer short questions and tell little stories.",
-        rng.choice(("I know colours, animals and small sums.", "I like short questions.", "I have read many stories.")),
-        rng.choice(("You can ask me what you like.", "I am happy to help.", "My answers are short.")),
-    ]
     if rng.random() < 0.5:
-        return " ".join(rng.sample(names, 2) + rng.sample(told, 4))
+        names = rng.sample(_NAMES, 2)
+        return " ".join((*names, *(rng.choice(choices) for choices in _ABOUT_BRANDON)))
     who = rng.choice(world.GIRLS + world.BOYS)
     lines = [f"{who} {rng.choice(('met', 'talked to', 'wrote to'))} Brandon, a tiny language model."]
     for topic in rng.sample(list(IDENTITY), rng.randint(2, 3)):

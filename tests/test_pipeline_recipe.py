@@ -135,6 +135,8 @@ def test_the_written_recipe_reads_back_as_itself(values, tmp_path):
         (["distill.mixture=0.3"], "has no mixture"),
         (["distill.z_loss=1e-4"], "has no effect in distillation"),
         (["distill.on_policy=true", "distill.divergence=skew_reverse_kl"], "does not work on-policy"),
+        (["pretrain.report_to=tensorbord"], "report_to='tensorbord' is unknown"),
+        (["pretrain.report_to=comet_ml"], "report_to='comet_ml' needs its package"),
         (["sft.packing=true"], "unknown key sft.packing"),
         (["seed=x"], "seed='x' must be a whole number"),
         (["nonsense"], "'nonsense' is no override: write KEY=VALUE"),

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 from trl import DPOConfig, GRPOConfig, SFTConfig
 
 from .divergences import DIVERGENCES, mixture_of
@@ -233,6 +234,7 @@ def build_arguments(cls: type[T], values: Mapping[str, Any], section: str, outpu
             raise ValueError(f"{section}.{name}={values[name]} must be above 0")
     if values.get("label_smoothing_factor"):
         raise ValueError(f"{section}.label_smoothing_factor: here it is {section}.label_smoothing")
+    _check_reporting(values.get("report_to"), section)
     settings = {
         "report_to": "none",
         "save_total_limit": 2,
@@ -254,6 +256,16 @@ def build_arguments(cls: type[T], values: Mapping[str, Any], section: str, outpu
             return cls(**settings)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{section}: {error}") from error
+
+
+def _check_reporting(wanted: Any, section: str) -> None:
+    """transformers would say it when the trainer is built, after hours of preparation."""
+    available = [*get_available_reporting_integrations(), "none", "all"]
+    for name in [wanted] if isinstance(wanted, str) else wanted or []:
+        if name not in INTEGRATION_TO_CALLBACK and name not in available:
+            raise ValueError(f"{section}.report_to={name!r} is unknown: {', '.join(sorted(INTEGRATION_TO_CALLBACK))}")
+        if name not in available:
+            raise ValueError(f"{section}.report_to={name!r} needs its package: pip install {name}")
 
 
 def has_bf16() -> bool:

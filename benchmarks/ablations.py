@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=2_000_000, help="tokens of pretraining")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     parser.add_argument("--threads", type=int, default=1, help="threads of each")
+    parser.add_argument("--variants", nargs="+", default=list(PRETRAINED), choices=PRETRAINED, help="to pretrain")
     parser.add_argument("--results-only", action="store_true", help="train nothing, write the tables of what there is")
     parser.add_argument("--job", nargs=2, metavar=("VARIANT", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -171,7 +172,7 @@ def main() -> None:
         figures = carry_out(name, seed, options)
         (options.work / f"{name.replace(' ', '-')}-{seed}.json").write_text(json.dumps(figures))
         return
-    first = [("teacher", 1), *((name, seed) for seed in SEEDS for name in PRETRAINED)]
+    first = [("teacher", 1), *((name, seed) for seed in SEEDS for name in options.variants)]
     second = [(name, seed) for seed in SEEDS for name in CONTINUED]
     for jobs in () if options.results_only else (first, second):
         todo = [job for job in jobs if not (options.work / f"{job[0].replace(' ', '-')}-{job[1]}.json").is_file()]

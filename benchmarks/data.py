@@ -3,11 +3,10 @@
     python benchmarks/data.py --output docs/benchmarks/data
 
 A corpus is prepared from random words, in documents of 10 to 1,500 of them. A simulated consumer then asks for shuffled
-batches of 512-token blocks and is busy, after each, for as long as training on it would take at --consumer tokens per
-second (busy, not asleep, as a process that launches kernels is: waking up would cost more than the loading). A round's
-figure is the share of a step that the consumer waits for data, the median over the round's steps; the table quotes
-median, least and most over the rounds, in which the variants alternate. Without workers all of the loading is waited
-for; with them, what is left is the hand-over.
+batches of 512-token blocks and sleeps, after each, for as long as training on it would take at --consumer tokens per
+second. A round's figure is the share of a step that the consumer waits for data, the median over the round's steps; the
+table quotes median, least and most over the rounds, in which the variants alternate. Without workers all of the loading
+is waited for; with them, what is left is the hand-over.
 Writes OUTPUT.json and OUTPUT.md.
 """
 
@@ -70,9 +69,7 @@ def waiting(
             asked = time.perf_counter()
             next(batches)
             waits.append(time.perf_counter() - asked)
-            done = time.perf_counter() + batch * LENGTH / consumer
-            while time.perf_counter() < done:
-                pass
+            time.sleep(batch * LENGTH / consumer)
         wait = statistics.median(waits)
         return wait / (wait + batch * LENGTH / consumer)
 

@@ -224,6 +224,9 @@ def test_other_versions_are_said_when_a_run_goes_on(values, finished, tmp_path, 
     environment = json.loads((folder / "environment.json").read_text())
     (folder / "environment.json").write_text(json.dumps({**environment, "threads": 99}))
     Run(make_recipe(values, "tiny"), folder)
+    assert "was begun" not in capsys.readouterr().err  # nothing is left to train
+    shutil.rmtree(folder / FINALS[-1])
+    Run(make_recipe(values, "tiny"), folder)
     assert "was begun with other threads" in capsys.readouterr().err
 
 
@@ -259,3 +262,19 @@ def test_the_preference_phase_trains_on_long_answers_too(values, finished, tmp_p
     if method == "dpo":  # of two answers that score the same, GRPO learns nothing
         moved, before = (load_file(folder / "model.safetensors") for folder in (final, finished / FINALS[-1]))
         assert any(not torch.equal(moved[name], before[name]) for name in before)
+
+
+def test_a_phase_can_be_added_to_a_finished_run(values, finished, tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(finished, folder)
+    phase = {key: value for key, value in values["sft"].items() if key != "replay"}
+    prefer = {**phase, "max_steps": 2, "gradient_accumulation_steps": 1}
+    longer = {**values, "phases": [*values["phases"], "prefer"], "prefer": prefer}
+    assert Run(make_recipe(longer, "tiny"), folder).execute(["prefer"]) == folder / "phase4_prefer/final"
+
+
+def test_too_little_text_to_measure_on_is_said_before_the_chats_are_read(values, tmp_path):
+    little = {**values, "data": {**values["data"], "validation_fraction": 1e-6}}
+    with pytest.raises(ValueError, match=r"raise data\.validation_fraction or add text"):
+        Run(make_recipe(little, "tiny"), tmp_path / "run").execute()
+    assert not (tmp_path / "run/chat").exists()

@@ -40,7 +40,7 @@ class PackedDataset(Dataset[Block]):
         self.corpus = Corpus.load(folder)
         about = self.corpus.split(split)
         if about["tokens"] < context_length:
-            hint = "; raise validation_fraction or add text" if split == "validation" else "; add text"
+            hint = "; raise data.validation_fraction or add text" if split == "validation" else "; add text"
             raise ValueError(
                 f"{folder}: the {split} split has {about['tokens']:,} tokens in {about['documents']:,} documents, "
                 f"which fill no block of context_length={context_length}{hint}"

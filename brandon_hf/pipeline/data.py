@@ -41,7 +41,7 @@ class RunData:
             OSError, ValueError: a source cannot be used; nothing half-written is left.
         """
         make_once(self.folder / "tokenizer", self._make_tokenizer, self.state)
-        _ = self.corpus
+        self.blocks("validation")  # too little text to measure on is an error now, not after the chats
         make_once(self.folder / "chat", self._make_chats, self.state)
 
     @cached_property

@@ -282,10 +282,11 @@ class Run:
         if path.is_file():
             written = yaml.safe_load(path.read_text("utf-8"))
             if written == wanted:
-                self._compare_environment()
+                if not all(map(self._done, self.recipe.phases)):
+                    self._compare_environment()
                 return
-            trained = any((self.folder / name).exists() for name in FOLDERS.values())
-            if trained and (where := _difference(_weighty(written), _weighty(wanted))):
+            trained = {name for name, folder in FOLDERS.items() if (self.folder / folder).exists()}
+            if trained and (where := _difference(_weighty(written, trained), _weighty(wanted, trained))):
                 raise ValueError(
                     f"{self.folder} holds a run with {where}: choose another --name, or delete the folder to start anew"
                 )
@@ -325,7 +326,7 @@ class Run:
         """After training on several processes, all hold the same weights, bit for bit."""
         if self.state.num_processes == 1:
             return
-        sums = gather_object([sum(float(weight.double().sum()) for weight in model.parameters())])
+        sums = gather_object([sum(float(weight.detach().double().sum()) for weight in model.parameters())])
         if len(set(sums)) > 1:
             raise ValueError(f"the processes hold different weights after training: their sums are {sums}")
 
@@ -377,11 +378,11 @@ def _command(processes: int) -> str:
     return shlex.join([*launcher, *sys.argv])
 
 
-def _weighty(values: dict[str, Any]) -> dict[str, Any]:
-    """A recipe's values without those that change no weight."""
-    weighty = {key: value for key, value in values.items() if key != "samples"}
-    for name in PHASES:
-        if isinstance(weighty.get(name), dict):
+def _weighty(values: dict[str, Any], trained: set[str]) -> dict[str, Any]:
+    """A recipe's values without those that change no weight of the phases `trained` so far (which may be half done)."""
+    weighty = {key: values.get(key) for key in (*PREPARED_FROM, *trained)}
+    for name in trained:
+        if isinstance(weighty[name], dict):
             weighty[name] = {key: value for key, value in weighty[name].items() if key not in WEIGHTLESS}
     return weighty
 

@@ -64,9 +64,10 @@ def write_samples(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, re
             {"prompt": shown, "chat": not isinstance(prompt, str), "text": text, "stopped": ended}
             | {"loops": len(sequence_loops(text))}
         )
-    asked = [[{"role": "user", "content": question}] for question in NAME_QUESTIONS]
+    names = NAME_QUESTIONS if builtin else ()  # other chats need not say who they are
+    asked = [[{"role": "user", "content": question}] for question in names]
     for name_question, (text, ended) in zip(
-        NAME_QUESTIONS, write(model, tokenizer, asked, max_new_tokens=settings.max_new_tokens), strict=True
+        names, write(model, tokenizer, asked, max_new_tokens=settings.max_new_tokens), strict=True
     ):
         result["name"].append(
             {"question": name_question, "answer": text, "stopped": ended, "right": says_name(text, "Brandon")}
@@ -101,8 +102,9 @@ def figures(samples: dict[str, Any]) -> dict[str, Any]:
         "distinct 2-grams": _mean([distinct_n(text, 2) for text in texts]),
         "coherence length": _mean([coherence_length(text) for text in texts]),
         "answers that stop by themselves": _mean([answer["stopped"] for answer in answers_]),
-        "knows its name": _mean([answer["right"] for answer in samples["name"]]),
     }
+    if samples["name"]:
+        found["knows its name"] = _mean([answer["right"] for answer in samples["name"]])
     if samples["questions"]:
         new = [question["right"] for question in samples["questions"] if question["new_phrasing"]]
         found["held-out questions"] = len(samples["questions"])

@@ -75,7 +75,7 @@ class ScheduleArguments:
                     "min_lr_ratio": self.min_lr_ratio,
                 }
         elif kind == "warmup_stable_decay":
-            raise ValueError("lr_scheduler_type='warmup_stable_decay' needs max_steps")
+            raise ValueError(f"lr_scheduler_type='warmup_stable_decay' needs max_steps, not max_steps={total}")
         if kind == "cosine_with_min_lr":
             arguments.lr_scheduler_kwargs = {"min_lr_rate": self.min_lr_ratio}
 

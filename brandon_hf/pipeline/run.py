@@ -382,8 +382,8 @@ def _weighty(values: dict[str, Any], trained: set[str]) -> dict[str, Any]:
     """A recipe's values without those that change no weight of the phases `trained` so far (which may be half done)."""
     weighty = {key: values.get(key) for key in (*PREPARED_FROM, *trained)}
     for name in trained:
-        if isinstance(weighty[name], dict):
-            weighty[name] = {key: value for key, value in weighty[name].items() if key not in WEIGHTLESS}
+        section: dict[str, Any] = weighty[name] or {}
+        weighty[name] = {key: value for key, value in section.items() if key not in WEIGHTLESS}
     return weighty
 
 

@@ -117,7 +117,9 @@ def test_a_pickled_dataset_carries_no_tokens(folder):
 
 
 def test_a_split_that_fills_no_block_is_refused(folder):
-    with pytest.raises(ValueError, match=r"the validation split has [\d,]+ tokens in .* raise data.validation_fraction"):
+    with pytest.raises(
+        ValueError, match=r"the validation split has [\d,]+ tokens in .* raise data.validation_fraction"
+    ):
         PackedDataset(folder / "large", "validation", 10_000)
     with pytest.raises(ValueError, match="no split 'test'; choose one of train, validation"):
         PackedDataset(folder / "large", "test", LENGTH)

@@ -31,7 +31,8 @@ def pairs() -> Dataset:
 
 
 def dpo(folder: Path, **values: Any) -> PreferenceTrainer:
-    args = arguments(DPOArguments, folder, **{"max_steps": 10, "learning_rate": 2e-3, "max_length": 64} | values)
+    args = arguments(DPOArguments, folder, **{"max_steps": 10, "learning_rate": 2e-3} | values)
+    args.max_length = 64
     start = folder / "start"  # TRL reads the reference model from where the model came from
     if not start.is_dir():
         tiny_brandon(dropout=0.1).save_pretrained(start)

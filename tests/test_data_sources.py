@@ -289,16 +289,6 @@ def test_every_preset_reads_columns_its_schema_has(name):
         assert source.builtin or {source.text_column, *source.filters} <= set(schema["columns"])
 
 
-@pytest.mark.parametrize("name", presets("chat"))
-def test_every_chat_preset_names_columns_its_schema_has(name):
-    preset = presets("chat")[name]
-    used = {value for key, value in preset.items() if key.endswith("_column")}
-    assert preset["hub"]
-    assert preset["split"]
-    assert used
-    assert used <= set(preset["columns"])
-
-
 def test_a_hub_data_set_is_streamed(tmp_path):
     # load_dataset takes a folder in place of a name on the Hub and streams it the same way.
     (tmp_path / "train.parquet").write_bytes(parquet(TEXTS))

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 pytest.importorskip("lm_eval", reason="needs the eval extra")
 
@@ -76,6 +83,39 @@ def test_the_figures_are_those_of_lm_eval_called_directly(llama, data, tmp_path,
                 assert ours[task][metric] == pytest.approx(direct[task][f"{metric},none"], rel=close), (task, metric)
 
 
+def call_counter(call, shapes):
+    """`call`, noting the shape of its first argument."""
+
+    def counting(inputs, *args, **kwargs):
+        shapes.append(tuple(inputs.shape))
+        return call(inputs, *args, **kwargs)
+
+    return counting
+
+
+def save_other(folder, kind):
+    """A model that keeps no keys and values, or those of its last tokens only."""
+    tokenizer = tiny_tokenizer()
+    if kind == "mamba":
+        model = MambaForCausalLM(MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1))
+    else:
+        config = MistralConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            max_position_embeddings=64,
+            sliding_window=8,
+        )
+        model = MistralForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.model_max_length = 64
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def test_every_example_is_counted_and_has_an_outcome(standard):
     found = results(standard)
     sizes = {task: ours["n"] for task, ours in found.items()}
@@ -135,6 +175,26 @@ def test_bfloat16_does_not_round_log_probabilities(llama):
     half = ScoringModel(str(llama), dtype="bfloat16")
     score, _ = half.score([([0], list(range(10, 40)))])[0]
     assert score != float(torch.tensor(score).bfloat16())
+
+
+@pytest.mark.parametrize("kind", ["llama", "brandon", "mamba", "sliding"])
+def test_a_context_is_read_once_for_all_its_continuations(kind, request, tmp_path, monkeypatch):
+    """Where the model keeps keys and values of every token; the scores are those of one text at a time."""
+    folder = request.getfixturevalue(kind) if kind in ("llama", "brandon") else save_other(tmp_path / kind, kind)
+    pairs = [
+        ([0, *range(5, 5 + length)], target) for length in (9, 14, 20, 3) for target in ([7], [8, 9, 10], [30, 31])
+    ]
+    pairs += [([0, *range(40, 52)], [9, 8]), ([0, *range(50, 50 + 60)], [3] * 4), ([0, *range(50, 50 + 60)], [4] * 9)]
+    pairs[4:4] = [([0, *range(60, 69)], [6, 5, 4]), ([0, *range(60, 69)], [7])]
+    plain = ScoringModel(str(folder), dtype="float32", batch_size=1).score(pairs)
+    model = ScoringModel(str(folder), dtype="float32")
+    shapes = []
+    monkeypatch.setattr(model, "_model_call", call_counter(model._model_call, shapes))
+    found = model.score(pairs)
+    assert [score for score, _ in found] == pytest.approx([score for score, _ in plain], abs=1e-4)
+    assert [greedy for _, greedy in found] == [greedy for _, greedy in plain]
+    alone = {"llama": 6, "brandon": 4}.get(kind, len(pairs))  # the context of the Llama is 64 tokens
+    assert sum(rows for rows, _ in shapes) == alone, shapes
 
 
 def test_examples_longer_than_the_context_are_cut_on_the_left_and_counted(llama, data, tmp_path):

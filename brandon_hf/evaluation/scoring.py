@@ -1,8 +1,10 @@
 """A causal language model that lm-evaluation-harness, and our own protocols, ask for log-likelihoods."""
 
+import inspect
+import itertools
 import logging
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,19 +12,26 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 TOKENS_PER_BATCH = {"cpu": 4096}
 MOST_TOKENS = 65536  # of a batch on other devices
 LOGITS_PER_BATCH = {"cpu": 2**26}
 MOST_LOGITS = 2**29  # 2 GB in float32, and as much again for their logarithms
+SHARED_FROM = 8  # tokens of a context from which its continuations share it
 Pair = tuple[list[int], list[int]]  # token ids of a context, never empty, and of what is scored after it
+_Ids = tuple[int, ...]
+_Pair = tuple[_Ids, _Ids]
 
 
 class ScoringModel(HFLM):
     """lm-eval's HFLM with some differences, none of which changes what a score in float32 should be:
 
     - `batch_size="auto"` fills batches up to a number of tokens, longest examples first (HFLM probes the memory),
+    - and reads a context that has several continuations once, if the model keeps keys and values of every token,
     - log-probabilities are formed in float32 whatever the weights are in: rounded to bfloat16, the sentences of a pair
       tie, and lm-eval gives a tie to the first, which in BLiMP is the right one,
     - the windows of long texts share no results: HFLM confuses windows of equal tokens and different beginnings,
@@ -103,16 +112,75 @@ class ScoringModel(HFLM):
         with torch.inference_mode():
             if self._bar is not None:  # a batch of the windows of long texts
                 return super()._loglikelihood_tokens(fitting, True, override_bs)
-            tokens = sum(len(context) + len(target) - 1 for _, context, target in fitting)
-            with self._progress(tokens):
-                return super()._loglikelihood_tokens(fitting, True, override_bs)
+            pairs = [(tuple(context), tuple(target)) for _, context, target in fitting]
+            found: dict[Any, tuple[float, bool]] = {}
+            with self._progress(sum(len(context) + len(target) - 1 for context, target in pairs)):
+                for batch in self._sharing(pairs):
+                    found |= self._score_continuations(*batch)
+                rest = [index for index, pair in enumerate(pairs) if pair not in found]
+                plain = super()._loglikelihood_tokens([fitting[index] for index in rest], True, override_bs)
+            found |= {pairs[index]: score for index, score in zip(rest, plain, strict=True)}
+            return [found[pair] for pair in pairs]
+
+    def _sharing(self, pairs: Sequence[_Pair]) -> Iterator[tuple[list[_Ids], list[list[_Ids]]]]:
+        """Batches of contexts of one length and the continuations of each, where a context has several."""
+        if self.batch_size != "auto" or not self._keeps_whole_contexts():
+            return
+        targets: dict[_Ids, dict[_Ids, None]] = defaultdict(dict)
+        for context, target in pairs:
+            if len(context) >= SHARED_FROM and len(context) + len(target) <= self.max_length + 1:
+                targets[context][target] = None
+        shared = sorted((context for context, several in targets.items() if len(several) > 1), key=len, reverse=True)
+        for length, alike in itertools.groupby(shared, key=len):
+            contexts = list(alike)
+            longest = max(len(target) for context in contexts for target in targets[context])
+            most = max(len(targets[context]) for context in contexts)
+            size = self._rows(max(length, most * longest))
+            for start in range(0, len(contexts), size):
+                some = contexts[start : start + size]
+                yield some, [list(targets[context]) for context in some]
+
+    def _keeps_whole_contexts(self) -> bool:
+        """Whether what the model keeps of a context can be copied: keys and values of all its tokens."""
+        if "logits_to_keep" not in inspect.signature(self.model.forward).parameters:
+            return False
+        cache = self.model(torch.tensor([[self.prefix_token_id]], device=self.device), use_cache=True)
+        cache = getattr(cache, "past_key_values", None)
+        return isinstance(cache, DynamicCache) and all(type(layer) is DynamicLayer for layer in cache.layers)
+
+    def _score_continuations(self, contexts: list[_Ids], targets: list[list[_Ids]]) -> dict[_Pair, tuple[float, bool]]:
+        """Each context is read once, and its continuations after it.
+
+        The padding of a shorter continuation stands after it, where it changes nothing.
+        """
+        read = self.model(torch.tensor(contexts, device=self.device), use_cache=True, logits_to_keep=1)
+        rows = [(index, target) for index, several in enumerate(targets) for target in several]
+        of = torch.tensor([index for index, _ in rows], device=self.device)
+        logits = read.logits[of]
+        fed = pad_sequence([torch.tensor(target[:-1], dtype=torch.long) for _, target in rows], batch_first=True)
+        if fed.shape[1]:
+            cache = read.past_key_values
+            cache.batch_select_indices(of)
+            after = self.model(fed.to(self.device), past_key_values=cache, use_cache=True).logits
+            logits = torch.cat([logits, after], dim=1)
+        expected = pad_sequence([torch.tensor(target) for _, target in rows], batch_first=True).to(self.device)
+        each = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
+        chosen = each.gather(2, expected[..., None])[..., 0].cpu()
+        greedy = (each.argmax(-1) == expected).cpu()
+        self._advance(sum(len(contexts[index]) + len(target) - 1 for index, target in rows))
+        return {
+            (contexts[index], target): (float(chosen[row, : len(target)].sum()), bool(greedy[row, : len(target)].all()))
+            for row, (index, target) in enumerate(rows)
+        }
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         logits = super()._model_call(inps, *args, **kwargs)
-        if self._bar is not None:
-            # Padding counts here, though not in the total.
-            self._bar.update(min(inps.numel(), self._bar.total - self._bar.n))
+        self._advance(inps.numel())  # padding counts here, though not in the total
         return logits
+
+    def _advance(self, tokens: int) -> None:
+        if self._bar is not None:
+            self._bar.update(min(tokens, self._bar.total - self._bar.n))
 
     @contextmanager
     def _progress(self, tokens: int) -> Iterator[None]:

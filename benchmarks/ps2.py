@@ -36,7 +36,7 @@ ASSUMPTIONS: dict[str, tuple[int, tuple[int, ...], str, str]] = {
     "miss": (40, (30, 50, 60, 80), "cycles from a cache miss to its data, one at a time", "ps2tek: about 40"),
     "write-back": (20, (40,), "cycles that a dirty line holds the memory", "half a miss; a guess"),
     "mispredict": (3, (6,), "cycles lost by a wrongly predicted branch", "six stages; a guess"),
-    "accumulate": (1, (2, 4), "cycles between multiply-accumulates into one accumulator", "TX79 manual: one per cycle"),
+    "accumulate": (1, (2, 4), "cycles between multiply-accumulates into one accumulator", "assumed: one per cycle"),
     "wide-pairs": (0, (1,), "128-bit operations start together with loads and branches", "assumed not to"),
 }
 # fixed in tests/r5900/r5900.h

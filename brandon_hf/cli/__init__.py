@@ -15,6 +15,8 @@ COMMANDS = {
     "sft": ("phase", "phase 3 of a recipe: instruction tuning on chats"),
     "prefer": ("phase", "optional phase 4 of a recipe: DPO or GRPO against repetition"),
     "import": ("import_", "turn a checkpoint of the original implementation into a native model folder"),
+    "export": ("export", "write a model as one file for the engine, or as llama.cpp loads it"),
+    "inspect": ("inspect_", "show what an exported file holds"),
     "chat": ("chat", "talk to a model in the terminal"),
     "eval": ("eval_", "measure a model: benchmarks, generated text, speed"),
     "serve": ("serve", "answer OpenAI-style requests with a model folder"),

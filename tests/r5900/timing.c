@@ -5,9 +5,9 @@
  * occupy both integer pipelines. A load's data is there after two cycles, a product after four, float results after
  * four, quotients and roots after eight; multiply-accumulates follow each other at once. One line of a cache is
  * filled at a time: a load that misses lets the program go on until its result is needed or the next line misses.
- * Lines are replaced in the order they were filled. Sources: Toshiba's TX79 core manual (the R5900 as sold alone) for
- * pipelines and latencies, ps2tek for the caches and the 40 cycles of a memory access. What is not known for sure is an
- * `assumptions` field, so that its weight can be measured. */
+ * Lines are replaced in the order they were filled. The caches and the 40 cycles of a memory access are from ps2tek;
+ * pipelines and latencies are assumptions from what is commonly said of the processor, not checked against a manual or a
+ * console. What weighs most is an `assumptions` field, so that its weight can be measured. */
 #include <stdlib.h>
 
 #include "r5900.h"

@@ -1,0 +1,95 @@
+"""`brandon export`: write a model folder as one file for the engine, or in forms that other programs load."""
+
+import argparse
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `export`."""
+    parser.add_argument("model", metavar="MODEL", help="model folder with its tokenizer")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="file to write (a folder with the last form)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("brandon", "llama"),
+        default="brandon",
+        help="brandon: the blob of docs/blob-format.md, which the engine runs; llama: what llama.cpp loads, for models "
+        "without the options that it does not know (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--registers-as-tokens",
+        action="store_true",
+        help="write a model folder whose registers are extra tokens, for servers that cannot prepend them",
+    )
+    parser.add_argument(
+        "--bits",
+        type=int,
+        choices=(8, 4, 2),
+        help="of the weights in blocks of a blob (default: 2 for ternary models, 8 for others)",
+    )
+    parser.add_argument("--text", metavar="FILE", help="text to measure the perplexity on (default: a short story)")
+    parser.add_argument("--context", type=int, metavar="N", help="of the memory budget (default: the model's)")
+    parser.add_argument("--json", metavar="FILE", help="write the printed numbers to FILE too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export and print what it cost."""
+    require_gguf()
+    output = Path(args.output)
+    if args.registers_as_tokens or args.format == "llama":
+        _refuse_blob_options(args)
+        if args.registers_as_tokens:
+            from brandon_hf.export.registers_as_tokens import registers_as_tokens
+
+            registers_as_tokens(args.model, output)
+        else:
+            from brandon_hf.export.llama import write_llama
+
+            write_llama(args.model, output)
+        print(f"wrote {output}")
+        return 0
+    from brandon_hf.export import read_blob
+    from brandon_hf.export.blob import load_folder, write_model
+    from brandon_hf.export.report import check_context, export_report, text_windows
+    from brandon_hf.export.sample_text import SAMPLE_TEXT
+
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; -o names the file to write")
+    text = SAMPLE_TEXT if args.text is None else Path(args.text).read_text("utf-8")
+    model, tokenizer = load_folder(args.model)
+    check_context(model.config, args.context)
+    text_windows(tokenizer, text, model.config.max_position_embeddings)  # says now if the text is too short
+    write_model(model, tokenizer, output, args.bits, name=Path(args.model).resolve().name)
+    report = export_report(model, tokenizer, read_blob(output), text, args.context, _engine_score(output))
+    print(report)
+    if args.json:
+        report.write_json(Path(args.json))
+    return 0
+
+
+def _engine_score(path: Path) -> Any:
+    """`score` of the compiled engine, or `None` where that is not built."""
+    from brandon_hf.runtime import Engine
+
+    try:
+        return Engine(path).score
+    except OSError:
+        return None
+
+
+def require_gguf() -> None:
+    """Raise `ValueError` with the remedy if gguf-py is not installed."""
+    if importlib.util.find_spec("gguf") is None:
+        raise ValueError("this needs gguf: pip install 'brandon-hf[export]'")
+
+
+def _refuse_blob_options(args: argparse.Namespace) -> None:
+    form = "--registers-as-tokens" if args.registers_as_tokens else "--format llama"
+    if args.registers_as_tokens and args.format == "llama":
+        raise ValueError("--registers-as-tokens writes a model folder, --format llama a file: choose one")
+    for name in ("bits", "text", "context", "json"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name} has no meaning with {form}")

@@ -1,0 +1,22 @@
+"""`brandon inspect`: show what a blob holds, its checksum verified."""
+
+import argparse
+
+from .export import require_gguf
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `inspect`."""
+    parser.add_argument("file", metavar="FILE", help="a .gguf of brandon export")
+    parser.add_argument("--tensors", action="store_true", help="list all tensors")
+    parser.add_argument("--context", type=int, metavar="N", help="of the memory budget (default: the model's)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it."""
+    require_gguf()
+    from brandon_hf.export.reading import read_blob
+    from brandon_hf.export.report import describe_blob
+
+    print(describe_blob(read_blob(args.file), with_tensors=args.tensors, context=args.context))
+    return 0

@@ -1,10 +1,14 @@
 """The engine's arithmetic in numpy, as docs/blob-format.md says: the oracle of the C engine. Not made for speed.
 
+Every operation of the engine's float32 is done here in the same order, so that the logits are the same bits where floats
+are IEEE: rounding an activation to an integer would turn the smallest difference into one that shows.
+
 Shapes: T rows (registers and tokens), D hidden units, H query heads, K key-value heads of size d.
 """
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +26,7 @@ def quantize_rows(rows: Floats) -> tuple[Int8, Floats]:
     largest = np.abs(rows).max(axis=1)
     largest[largest <= _NOTHING] = 0
     inverse = np.divide(np.float32(127), largest, out=np.zeros_like(largest), where=largest > 0)
-    scaled = rows * inverse[:, None]
-    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
-    return np.clip(rounded, -127, 127).astype(np.int8), largest / np.float32(127)
+    return _round(rows * inverse[:, None]).astype(np.int8), largest * np.float32(1 / 127)
 
 
 class Reference:
@@ -71,7 +73,7 @@ class Reference:
         config, registers = self.config, self.config.num_registers
         positions = np.arange(len(hidden), dtype=np.float32)
         angles = positions[:, None] * self._float("rope_freqs")
-        rotary = np.cos(angles), np.sin(angles)
+        rotary = _cosines_and_sines(angles)
         before, first_values = hidden, None
         for loop in range(config.num_loops):
             if loop and config.resonance_gate:
@@ -126,14 +128,16 @@ class Reference:
         elif first_values is not None and config.value_residual == "learned":
             own, first = self._float("value_residual")[layer]
             values = own * own_values + first * first_values
+        query = query * (_ONE / np.sqrt(np.float32(size)))
         attended = np.empty((rows, heads, size), np.float32)
-        future = np.triu(np.ones((rows, rows), bool), 1)
+        seen = np.tri(rows, dtype=bool)
         for head in range(heads):
             shared = head // (heads // kv_heads)
-            scores = query[:, head] @ key[:, shared].T / np.sqrt(np.float32(size))
-            scores = np.where(future, np.float32(-np.inf), scores)
-            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-            attended[:, head] = weights @ values[:, shared] / weights.sum(axis=1, keepdims=True)
+            scores = _in_order(query[:, head, None, i] * key[None, :, shared, i] for i in range(size))
+            top = np.where(seen, scores, -np.inf).max(axis=1, keepdims=True)
+            weights = np.where(seen, _exponential(scores - top), np.float32(0))
+            mixed = _in_order(weights[:, p, None] * values[None, p, shared] for p in range(rows))
+            attended[:, head] = mixed * (_ONE / _lanes_sum(weights))[:, None]
         if config.attention_output_gate:
             attended = attended * _sigmoid(gates)[..., None]
         return attended.reshape(rows, -1), own_values
@@ -142,7 +146,7 @@ class Reference:
         up = self._multiply(f"{block}.ffn_up", normed)
         if self.config.mlp_type == "swiglu":
             gate, up = np.split(up, 2, axis=1)
-            inner = gate * _sigmoid(gate) * up
+            inner = gate / (_ONE + _exponential(np.minimum(-gate, np.float32(87)))) * up
         else:
             inner = np.square(np.maximum(up, np.float32(0)))
         return self._multiply(f"{block}.ffn_down", inner)
@@ -159,16 +163,69 @@ class Reference:
         return sums.astype(np.float32) * (scale * row_scale[:, None])
 
     def _norm(self, name: str, rows: Floats) -> Floats:
-        mean = np.square(rows).mean(axis=-1, keepdims=True)
-        return rows / np.sqrt(mean + np.float32(self.config.rms_norm_eps)) * self._float(name)
+        mean = _lanes_sum(rows * rows) / np.float32(rows.shape[-1])
+        factor = _ONE / np.sqrt(mean + np.float32(self.config.rms_norm_eps))
+        return rows * factor[..., None] * self._float(name)
 
     def _float(self, name: str) -> Floats:
         return self.blob.floats(f"{name}.weight")
 
 
+def _round(x: Floats) -> Floats:
+    """To the nearest whole number, half away from zero."""
+    return np.trunc(x + np.where(x < 0, np.float32(-0.5), np.float32(0.5)))
+
+
+def _in_order(terms: Iterable[Floats]) -> Floats:
+    """The sum of the terms, first to last."""
+    return functools.reduce(np.add, terms)
+
+
+def _lanes_sum(x: Floats) -> Floats:
+    """Sum of the last axis as 16 lanes add it: each lane every 16th element, then the lanes by halves."""
+    padded = np.zeros((*x.shape[:-1], -(-x.shape[-1] // 16) * 16), np.float32)
+    padded[..., : x.shape[-1]] = x
+    lanes = _in_order(np.moveaxis(padded.reshape(*x.shape[:-1], -1, 16), -2, 0))
+    for half in (8, 4, 2, 1):
+        lanes = lanes[..., :half] + lanes[..., half:]
+    return lanes[..., 0]
+
+
+def _exponential(x: Floats) -> Floats:
+    """2^n times Taylor's polynomial of what is left, of x clipped to -87 .. 88."""
+    x = np.clip(x, np.float32(-87), np.float32(88))
+    n = _round(x * np.float32(1.44269504))
+    rest = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)  # ln 2 in two parts
+    return np.ldexp(_polynomial(rest, _EXPONENTIAL), n.astype(np.int32))
+
+
+def _polynomial(x: Floats, coefficients: Sequence[float]) -> Floats:
+    total = np.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = np.float32(coefficient) + x * total
+    return total
+
+
+_EXPONENTIAL = (1.0, 1.0, 0.5, 1.66666667e-1, 4.16666667e-2, 8.33333333e-3, 1.38888889e-3)
+_SINE = (1.0, -1.66666667e-1, 8.33333333e-3, -1.98412698e-4, 2.75573192e-6)
+_COSINE = (1.0, -0.5, 4.16666667e-2, -1.38888889e-3, 2.48015873e-5)
+
+
+def _cosines_and_sines(angles: Floats) -> tuple[Floats, Floats]:
+    """Taylor's polynomials of what is left beside quarters of a turn."""
+    n = _round(angles * np.float32(6.36619772e-1))
+    rest = angles - n * np.float32(1.5703125)  # a quarter in three parts
+    rest = rest - n * np.float32(4.83751297e-4)
+    rest = rest - n * np.float32(7.54978942e-8)
+    square = rest * rest
+    sine, cosine = rest * _polynomial(square, _SINE), _polynomial(square, _COSINE)
+    quarter = n.astype(np.int32) & 3
+    cosines = np.choose(quarter, [cosine, -sine, -cosine, sine])
+    return cosines, np.choose(quarter, [sine, cosine, -sine, -cosine])
+
+
 def _sigmoid(x: Floats) -> Floats:
-    with np.errstate(over="ignore"):  # exp of a large number is infinity, its inverse 0
-        return _ONE / (_ONE + np.exp(-x))
+    return _ONE / (_ONE + _exponential(-x))
 
 
 def _rotate(heads: Floats, cosines: Floats, sines: Floats) -> Floats:

@@ -35,14 +35,14 @@ static float power_of_two(int32_t exponent) { /* -126 to 127 */
 }
 
 float bt_exp(float x) {
-    if (x < -87.0f) return 0.0f;
+    if (!(x >= -87.0f)) return 0.0f; /* and where x is no number */
     if (x > 88.0f) x = 88.0f;
     float scaled = x * 1.44269504f;
     int32_t n = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
     float r = x - (float)n * 0.693359375f + (float)n * 2.12194440e-4f; /* ln 2 in two parts */
-    /* Taylor's polynomial: |r| is at most ln(2) / 2 */
-    float p = 1.0f + r * (1.0f + r * (0.5f + r * (1.66666667e-1f + r * (4.16666667e-2f + r * (8.33333333e-3f
-              + r * (1.38888889e-3f + r * 1.98412698e-4f))))));
+    /* Taylor's polynomial, as in kernels.inc: |r| is at most ln(2) / 2 */
+    float p = 4.16666667e-2f + r * (8.33333333e-3f + r * 1.38888889e-3f);
+    p = 1.0f + r * (1.0f + r * (0.5f + r * (1.66666667e-1f + r * p)));
     return p * power_of_two(n);
 }
 
@@ -64,6 +64,7 @@ float bt_sqrt(float x) { return __builtin_sqrtf(x); }
 
 void bt_sin_cos(float angle, float *sine, float *cosine) {
     /* to -pi/4 .. pi/4: pi / 2 in three parts whose products with the quotient are exact for positions this small */
+    if (!(angle > -1.0e8f && angle < 1.0e8f)) angle = 0.0f; /* it has no fraction, or is no number */
     float turns = angle * 6.36619772e-1f;
     int32_t n = (int32_t)(turns + (turns < 0.0f ? -0.5f : 0.5f));
     float r = angle - (float)n * 1.5703125f;

@@ -57,7 +57,7 @@ static bt_status settle(const bt_options *given, const bt_blob *blob, bt_options
     *options = *given;
     if (!options->context) options->context = blob->context;
     if (!options->batch) options->batch = 24;
-    if (!options->longest_word) options->longest_word = 1024;
+    if (!options->longest_word) options->longest_word = BT_LONGEST_WORD;
     if (options->context > blob->context || options->batch > 32 || options->longest_word > 1u << 20) return BT_OPTION;
     if ((unsigned)options->kv > BT_KV_I8 || (unsigned)options->weights > BT_WEIGHTS_STREAMED) return BT_OPTION;
     if (options->weights == BT_WEIGHTS_IN_PLACE && !blob->source.data) return BT_OPTION;
@@ -191,6 +191,11 @@ bt_status bt_decode(const bt_engine *e, int32_t id, int specials, char *text, ui
     return bt_tokenizer_decode(e->tokenizer, id, specials, text, capacity, bytes);
 }
 
+bt_status bt_decode_next(const bt_engine *e, int32_t id, int specials, int *started, char *text, uint32_t capacity,
+                         uint32_t *bytes) {
+    return bt_tokenizer_decode_next(e->tokenizer, id, specials, started, text, capacity, bytes);
+}
+
 int bt_is_stop(const bt_engine *e, int32_t id) {
     for (uint32_t i = 0; i < e->blob.stop_count; i++)
         if (e->blob.stops[i] == id) return 1;
@@ -216,14 +221,16 @@ bt_status bt_chat(bt_engine *e, const char *role, const char *content, size_t by
     bt_copy(header, START, sizeof START - 1);
     bt_copy(header + sizeof START - 1, role, length);
     header[sizeof START - 1 + length] = '\n';
+    uint32_t made = *count; /* *count stays as it is if anything fails */
     if (first && e->blob.chat_format == 1 && e->blob.bos >= 0) {
-        if (*count == capacity) return BT_BUFFER_TOO_SMALL;
-        ids[(*count)++] = e->blob.bos;
+        if (made == capacity) return BT_BUFFER_TOO_SMALL;
+        ids[made++] = e->blob.bos;
     }
-    bt_status status = append(e, header, sizeof START + length, 1, ids, capacity, count);
-    if (status || !content) return status;
-    status = append(e, content, bytes, 0, ids, capacity, count);
-    return status ? status : append(e, END, sizeof END - 1, 1, ids, capacity, count);
+    bt_status status = append(e, header, sizeof START + length, 1, ids, capacity, &made);
+    if (!status && content) status = append(e, content, bytes, 0, ids, capacity, &made);
+    if (!status && content) status = append(e, END, sizeof END - 1, 1, ids, capacity, &made);
+    if (!status) *count = made;
+    return status;
 }
 
 bt_status bt_generate(bt_engine *e, uint32_t most, bt_on_token on_token, void *context, uint32_t *made) {
@@ -232,7 +239,7 @@ bt_status bt_generate(bt_engine *e, uint32_t most, bt_on_token on_token, void *c
         int32_t id;
         status = bt_sample(e, &id);
         if (status) break;
-        char text[256];
+        char text[BT_LONGEST_TOKEN];
         uint32_t bytes = 0;
         if (bt_decode(e, id, 0, text, sizeof text, &bytes)) bytes = 0;
         ++*made;

@@ -101,7 +101,7 @@ typedef enum {
 typedef struct {
     uint32_t context;      /* tokens that fit; 0: the blob's */
     uint32_t batch;        /* tokens computed at once in a prompt, at most 32; 0: 24 */
-    uint32_t longest_word; /* bytes of text without a cut that bt_encode accepts; 0: 1024 */
+    uint32_t longest_word; /* bytes of text without a cut that bt_encode accepts; 0: 16384 */
     bt_kv kv;
     bt_weights weights;
     bt_kernel kernel;
@@ -159,6 +159,11 @@ bt_status bt_encode(bt_engine *engine, const char *text, size_t bytes, int speci
 
 /* The bytes of a token; special tokens give none unless `specials`. A character may be spread over several tokens. */
 bt_status bt_decode(const bt_engine *engine, int32_t id, int specials, char *text, uint32_t capacity, uint32_t *bytes);
+
+/* As bt_decode, token after token of a text from its beginning, where *started is 0: the space that SentencePiece puts
+ * in front of a text is left out. */
+bt_status bt_decode_next(const bt_engine *engine, int32_t id, int specials, int *started, char *text, uint32_t capacity,
+                         uint32_t *bytes);
 
 /* Whether generation ends with this token. */
 int bt_is_stop(const bt_engine *engine, int32_t id);

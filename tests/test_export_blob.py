@@ -341,6 +341,9 @@ def test_tokenizers_that_a_blob_cannot_express_are_refused():
     changed = tiny_tokenizer()
     changed.backend_tokenizer.model.dropout = 0.1
     refuse(changed, "dropout=")
+    changed = tiny_tokenizer()
+    changed.add_special_tokens({"additional_special_tokens": ["b"]})
+    refuse(changed, "special token 'b' is also a byte")
     refuse(PreTrainedTokenizerFast(tokenizer_object=type(changed.backend_tokenizer)(models.WordLevel({"a": 0}))), "BPE")
 
 

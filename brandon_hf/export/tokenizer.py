@@ -140,6 +140,9 @@ def _describe_byte_level(
             raise ValueError(f"token {text!r} is neither special nor spelled in GPT-2's byte alphabet")
     if missing := alphabet - vocabulary.keys():
         raise ValueError(f"the tokenizer lacks {len(missing)} of the 256 bytes, {min(missing)!r} among them")
+    used = specials & (alphabet | {part for pair in model["merges"] for part in (*pair, "".join(pair))})
+    if used:
+        raise ValueError(f"special token {min(used)!r} is also a byte or made by a merge, which a blob cannot express")
     tokens, types = _by_id(vocabulary, dict.fromkeys(specials, CONTROL), vocab_size)
     return BlobTokenizer(
         kind="gpt2",

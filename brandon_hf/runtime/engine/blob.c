@@ -76,16 +76,14 @@ static void skip(cursor *c, uint64_t count) {
     else c->offset += count;
 }
 
-/* A string of at most `capacity` - 1 bytes as text, a longer one as "". */
+/* The first `capacity` - 1 bytes of a string as text; zeros in it become bytes that no name has. */
 static void get_text(cursor *c, char *text, uint32_t capacity) {
-    uint64_t length = get_u64(c);
-    text[0] = 0;
-    if (length < capacity) {
-        get(c, text, (uint32_t)length);
-        text[c->status ? 0 : length] = 0;
-    } else {
-        skip(c, length);
-    }
+    const uint64_t length = get_u64(c);
+    const uint32_t kept = length < capacity ? (uint32_t)length : capacity - 1;
+    get(c, text, kept);
+    skip(c, length - kept);
+    for (uint32_t i = 0; i < kept; i++) text[i] = text[i] ? text[i] : '\x7f';
+    text[c->status ? 0 : kept] = 0;
 }
 
 static bt_span get_span(cursor *c, uint32_t type, uint64_t count) {

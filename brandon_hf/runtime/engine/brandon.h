@@ -169,8 +169,8 @@ bt_status bt_decode_next(const bt_engine *engine, int32_t id, int specials, int 
 int bt_is_stop(const bt_engine *engine, int32_t id);
 
 /* One ChatML message, `<|im_start|>role\ncontent<|im_end|>\n`; before the first one of a chat with bos in front.
- * `content` is plain text: special tokens spelled in it stay text. With content NULL: the header of the answer alone.
- * Appends to ids[*count...]. */
+ * A role is letters and underscores. `content` is plain text: special tokens spelled in it stay text. With content NULL:
+ * the header of the answer alone. Appends to ids[*count...]. */
 bt_status bt_chat(bt_engine *engine, const char *role, const char *content, size_t bytes, int first, int32_t *ids,
                   uint32_t capacity, uint32_t *count);
 
@@ -192,7 +192,7 @@ bt_sampling bt_default_sampling(void); /* greedy */
 /* Set the sampling; the random numbers start anew from the seed. */
 bt_status bt_set_sampling(bt_engine *engine, const bt_sampling *sampling);
 
-/* Choose a token after the current logits. */
+/* Choose a token after the current logits, which it may use up: evaluate before the next. */
 bt_status bt_sample(bt_engine *engine, int32_t *id);
 
 /* Called for each token: its id and its bytes (none for special tokens). Returns 0 to go on. */

@@ -324,8 +324,9 @@ static void take_caches(bt_model *m, bt_arena *arena, bt_kv type, uint32_t posit
         cache.type = type;
         cache.positions = positions;
         const size_t rows = (size_t)blob->kv_heads * positions, size = SIZE[type];
+        const uint64_t values = (uint64_t)rows * padded(blob->head_size, BT_LANES) * size; /* may be beyond size_t */
         cache.keys = bt_take(arena, rows * blob->head_size * size);
-        cache.values = bt_take(arena, rows * padded(blob->head_size, BT_LANES) * size);
+        cache.values = bt_take(arena, values < SIZE_MAX ? (size_t)values : SIZE_MAX);
         if (type == BT_KV_I8) {
             cache.key_scales = bt_take(arena, rows * sizeof(float));
             cache.value_scales = bt_take(arena, rows * sizeof(float));

@@ -10,7 +10,7 @@ bt_sampling bt_default_sampling(void) {
 
 bt_status bt_set_sampling(bt_engine *e, const bt_sampling *s) {
     /* written so that NaN is refused too */
-    if (!(s->repetition_penalty > 0.0f) || !(s->temperature >= 0.0f) || !(s->top_p > 0.0f && s->top_p <= 1.0f)
+    if (!(s->repetition_penalty >= 1.0e-6f) || !(s->temperature >= 0.0f) || !(s->top_p > 0.0f && s->top_p <= 1.0f)
         || !(s->min_p >= 0.0f && s->min_p <= 1.0f) || s->repetition_penalty > 1.0e6f || s->temperature > 1.0e6f)
         return BT_OPTION;
     e->sampling = *s;
@@ -111,6 +111,7 @@ bt_status bt_sample(bt_engine *e, int32_t *id) {
     forbid_repeated_ngrams(e);
     const uint32_t best = most_probable(e);
     *id = (int32_t)best;
+    if (s->repetition_penalty != 1.0f) e->has_logits = 0; /* a second penalty would be another */
     if (s->temperature == 0.0f) return BT_OK;
 
     uint32_t count = candidates(e);
@@ -123,7 +124,7 @@ bt_status bt_sample(bt_engine *e, int32_t *id) {
         }
     }
     /* from here on a logit is replaced by its weight, relative to the best token's */
-    const float top = logits[best], factor = 1.0f / s->temperature;
+    const float top = logits[best], factor = s->temperature > 1.0e-6f ? 1.0f / s->temperature : 1.0e6f;
     float total = 0.0f;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t token = e->order[i];
@@ -140,7 +141,8 @@ bt_status bt_sample(bt_engine *e, int32_t *id) {
     uint32_t kept = 0;
     total = 0.0f;
     for (uint32_t i = 0; i < count; i++)
-        if (logits[e->order[i]] >= s->min_p) total += logits[e->order[i]], e->order[kept++] = e->order[i];
+        if (logits[e->order[i]] > 0.0f && logits[e->order[i]] >= s->min_p) /* rounding may not lead to what has none */
+            total += logits[e->order[i]], e->order[kept++] = e->order[i];
     e->has_logits = 0; /* they are weights now */
     float point = uniform(e) * total;
     for (uint32_t i = 0; i < kept; i++) {

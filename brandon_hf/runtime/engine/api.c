@@ -218,7 +218,8 @@ bt_status bt_chat(bt_engine *e, const char *role, const char *content, size_t by
     char header[64];
     if (!e->blob.chat_format) return BT_NO_CHAT;
     for (size_t i = 0; i < length; i++) /* no special token can be spelled in a role */
-        if (!((role[i] | 32) >= 'a' && (role[i] | 32) <= 'z') && role[i] != '_') return BT_OPTION;
+        if (!((role[i] | 32) >= 'a' && (role[i] | 32) <= 'z') && !(role[i] >= '0' && role[i] <= '9') && role[i] != '_')
+            return BT_OPTION;
     if (length > sizeof header - sizeof START - 1 || *count > capacity) return BT_BUFFER_TOO_SMALL;
     bt_copy(header, START, sizeof START - 1);
     bt_copy(header + sizeof START - 1, role, length);

@@ -169,7 +169,7 @@ bt_status bt_decode_next(const bt_engine *engine, int32_t id, int specials, int 
 int bt_is_stop(const bt_engine *engine, int32_t id);
 
 /* One ChatML message, `<|im_start|>role\ncontent<|im_end|>\n`; before the first one of a chat with bos in front.
- * A role is letters and underscores. `content` is plain text: special tokens spelled in it stay text. With content NULL:
+ * A role is letters, digits and underscores. `content` is plain text: special tokens spelled in it stay text. With content NULL:
  * the header of the answer alone. Appends to ids[*count...]. */
 bt_status bt_chat(bt_engine *engine, const char *role, const char *content, size_t bytes, int first, int32_t *ids,
                   uint32_t capacity, uint32_t *count);

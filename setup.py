@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "brandon_hf/__init__.py").read_text("utf-8"), re.M)[1]
@@ -30,6 +30,18 @@ EXTRAS["dev"] = [
     "types-PyYAML",
 ]
 
+# The C engine, which brandon_hf.runtime loads by ctypes: no extension module, and nothing of Python in it.
+ENGINE = "brandon_hf/runtime/engine"
+NOT_HERE = {"main", "kernels_mmi", "platform_freestanding", "platform_ps2"}  # programs, and the PlayStation 2
+ENGINE_LIBRARY = Extension(
+    "brandon_hf.runtime._engine",
+    sources=sorted(f"{ENGINE}/{path.name}" for path in (ROOT / ENGINE).glob("*.c") if path.stem not in NOT_HERE),
+    depends=sorted(f"{ENGINE}/{path.name}" for path in (ROOT / ENGINE).glob("*.[hi]*")),
+    # Fused products would make its kernels differ from each other.
+    extra_compile_args=["-std=c99", "-O3", "-g0", "-fno-math-errno", "-ffp-contract=off", "-Wno-psabi"],
+    optional=True,  # without a compiler everything else is installed
+)
+
 setup(
     name="brandon-hf",
     version=VERSION,
@@ -54,8 +66,10 @@ setup(
             "evaluation/templates/*",
             "pipeline/templates/*",
             "hub/templates/*",
+            "runtime/engine/*",
         ]
     },
+    ext_modules=[ENGINE_LIBRARY],
     entry_points={"console_scripts": ["brandon = brandon_hf.cli:main"]},
     install_requires=[
         "torch>=2.11",

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import random
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Any
 import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer, set_seed
+
+from brandon_hf.runtime import Engine
 
 _HELP = """/reset        forget the conversation
 /system TEXT  set the system prompt (nothing: remove it)
@@ -23,7 +26,7 @@ _CONTROL = {code: None for code in [*range(32), *range(127, 160)] if chr(code) n
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `chat`."""
     parser.epilog = "Input from a pipe is answered line by line. /help lists the commands within the chat."
-    parser.add_argument("model", metavar="MODEL", help="model folder, or name on the Hub")
+    parser.add_argument("model", metavar="MODEL", help="model folder, name on the Hub, or file of brandon export")
     parser.add_argument("--prompt", metavar="TEXT", help="answer this and exit")
     parser.add_argument("--system", metavar="TEXT", help="system prompt")
     parser.add_argument("--greedy", action="store_true", help="always take the most probable token")
@@ -45,15 +48,22 @@ def run(args: argparse.Namespace) -> int:
         ValueError: an option is out of range, the model cannot be loaded or has no chat template.
     """
     options = sampling_options(args)
-    model, tokenizer = load(args.model, args.trust_remote_code)
-    if args.seed is not None:
-        set_seed(args.seed)
-    chat = Chat(model, tokenizer, options, args.max_new_tokens, args.system)
+    chat: Chat
+    if Path(args.model).is_file():
+        engine = Engine(args.model)
+        chat = EngineChat(engine, options, args.max_new_tokens, args.system, args.seed)
+        about = f"{engine.info.file_bytes / 1e6:,.1f} MB, {engine.info.weight_bits}-bit weights"
+    else:
+        model, tokenizer = load(args.model, args.trust_remote_code)
+        if args.seed is not None:
+            set_seed(args.seed)
+        chat = Chat(model, tokenizer, options, args.max_new_tokens, args.system)
+        about = f"{model.num_parameters():,} parameters"
     if args.prompt is not None:
         chat.answer(args.prompt)
         return 0
     refused = False
-    for line in _lines(f"{args.model}: {model.num_parameters():,} parameters. /help lists commands, Ctrl-D leaves."):
+    for line in _lines(f"{args.model}: {about}. /help lists commands, Ctrl-D leaves."):
         if line == "/exit":
             break
         try:
@@ -132,10 +142,7 @@ class Chat:
     ):
         self.model, self.tokenizer = model, tokenizer
         positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        self.context = positions or tokenizer.model_max_length
-        self.new = min(512, self.context // 2) if max_new_tokens is None else max_new_tokens
-        if not 0 < self.new < self.context:
-            raise ValueError(f"--max-new-tokens {self.new} must leave room in the context of {self.context} tokens")
+        self._begin(positions or tokenizer.model_max_length, max_new_tokens, system)
         self.options = {
             "temperature": model.generation_config.temperature or 0.7,
             **options,
@@ -143,6 +150,12 @@ class Chat:
         }
         if tokenizer.pad_token_id is None:
             self.options["pad_token_id"] = tokenizer.eos_token_id
+
+    def _begin(self, context: int, max_new_tokens: int | None, system: str | None) -> None:
+        self.context = context
+        self.new = min(512, context // 2) if max_new_tokens is None else max_new_tokens
+        if not 0 < self.new < context:
+            raise ValueError(f"--max-new-tokens {self.new} must leave room in the context of {context} tokens")
         self.system, self.messages, self.dropped = system, list[dict[str, str]](), False
 
     def answer(self, question: str) -> None:
@@ -152,7 +165,9 @@ class Chat:
             ValueError: the question alone is too long, or the chat template refuses it.
         """
         messages = [*self.messages, {"role": "user", "content": question}]
-        while (length := (inputs := self._encoded(messages))["input_ids"].shape[1]) + self.new > self.context:
+        while (
+            length := len((inputs := self._encoded(self._chat(messages)))["input_ids"][0])
+        ) + self.new > self.context:
             if len(messages) == 1:
                 room = self.context - self.new
                 raise ValueError(f"this takes {length} tokens, {room} fit beside an answer of {self.new}: ask for less")
@@ -160,18 +175,25 @@ class Chat:
         if len(messages) <= len(self.messages) and not self.dropped:
             self.dropped = True
             print("(the context is full: from now on the oldest exchanges are forgotten)", file=sys.stderr)
+        self.messages = [*messages, {"role": "assistant", "content": self._written(inputs)}]
+
+    def _chat(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+        return ([{"role": "system", "content": self.system}] if self.system else []) + messages
+
+    def _written(self, inputs: Any) -> str:
+        """The answer, printed as it is written."""
         streamer = _Streamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         try:
             self.model.generate(**inputs.to(self.model.device), **self.options, streamer=streamer)
         except KeyboardInterrupt:
             streamer.end()
-        self.messages = [*messages, {"role": "assistant", "content": streamer.text}]
+        return streamer.text
 
     def _encoded(self, messages: list[dict[str, str]]) -> Any:
-        system = [{"role": "system", "content": self.system}] if self.system else []
+        """The ids of a chat, (1, T) in "input_ids"."""
         try:
             return self.tokenizer.apply_chat_template(
-                system + messages,
+                messages,
                 add_generation_prompt=True,
                 return_dict=True,
                 return_tensors="pt",
@@ -179,6 +201,39 @@ class Chat:
             )
         except TemplateError as error:
             raise ValueError(f"the model's chat template refuses this chat: {error}") from error
+
+
+class EngineChat(Chat):
+    """A conversation with a blob; sampling is that of transformers where the model says nothing of its own.
+
+    Raises:
+        ValueError: as `Chat`, or the blob has no chat format.
+    """
+
+    def __init__(
+        self, engine: Engine, options: dict[str, Any], max_new_tokens: int | None, system: str | None, seed: int | None
+    ):
+        if not engine.info.chat:
+            raise ValueError(f"{engine.path} has no chat format, so a chat cannot be put to this model")
+        self.engine, self.random = engine, random.Random(seed)
+        self._begin(engine.info.context, max_new_tokens, system)
+        self.options = {"temperature": 0.7, "top_k": 50} if options["do_sample"] else {"temperature": 0.0}
+        self.options |= {name: value for name, value in options.items() if value is not None and name != "do_sample"}
+
+    def _encoded(self, messages: list[dict[str, str]]) -> Any:
+        return {"input_ids": [self.engine.chat_ids(messages)], "messages": messages}
+
+    def _written(self, inputs: Any) -> str:
+        written = ""
+        seed = self.random.getrandbits(64)
+        pieces = self.engine.generate(inputs["messages"], max_new_tokens=self.new, seed=seed, **self.options)
+        with contextlib.suppress(KeyboardInterrupt):
+            for piece in pieces:
+                text = piece.translate(_CONTROL)
+                written += text
+                print(text, end="", flush=True)
+        print()
+        return written
 
 
 class _Streamer(TextStreamer):

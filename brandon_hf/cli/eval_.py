@@ -10,6 +10,7 @@ from brandon_hf.evaluation.judge import endpoint_judge
 
 from .card import make_card, write_card
 from .chat import check_folder
+from .export import require_gguf
 
 EPILOG = f"""protocols and their tasks:
 {chr(10).join(f"  {name:10}{', '.join(tasks)}" for name, tasks in PROTOCOLS.items())}
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `eval`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("model", metavar="MODEL", help="model folder, or name on the Hub")
+    parser.add_argument("model", metavar="MODEL", help="model folder, name on the Hub, or file of brandon export")
     parser.add_argument("--output", type=Path, metavar="DIR", help="for the results (default: evaluation/<model>)")
     parser.add_argument("--card", action="store_true", help="write the model card there too, as README.md")
     parser.add_argument("--licence", metavar="ID", help="of the model, for its card: apache-2.0, mit, ...")
@@ -84,7 +85,10 @@ def evaluate(args: argparse.Namespace, model: str, output: Path) -> None:
         raise ValueError(f"--batch-size {args.batch_size} must be at least 1")
     if (args.judge is None) != (args.judge_model is None):
         raise ValueError("--judge URL and --judge-model NAME belong together")
-    check_folder(model)
+    if Path(model).is_file():
+        _check_blob_options(args)
+    else:
+        check_folder(model)
     settings = Settings(
         dtype=args.dtype,
         device=args.device,
@@ -103,3 +107,14 @@ def evaluate(args: argparse.Namespace, model: str, output: Path) -> None:
         settings=settings,
         judge=endpoint_judge(args.judge, args.judge_model, api_key_env=args.judge_key) if args.judge else None,
     )
+
+
+def _check_blob_options(args: argparse.Namespace) -> None:
+    """Raise if an option means nothing for a blob."""
+    require_gguf()
+    if args.dtype != "auto":
+        raise ValueError(f"--dtype {args.dtype} is for model folders: a blob has the weights it was exported with")
+    if args.device not in (None, "cpu"):
+        raise ValueError(f"--device {args.device} is for model folders: a blob runs on the CPU")
+    if args.batch_size is not None:
+        raise ValueError("--batch-size is for model folders: the engine takes one text at a time")

@@ -5,6 +5,7 @@ OUTPUT/results.json        with one protocol; with several, OUTPUT/<protocol>/re
 """
 
 import gzip
+import hashlib
 import json
 import sys
 import time
@@ -72,7 +73,7 @@ def evaluate_model(
     settings: Settings = DEFAULT,
     judge: Judge | None = None,
 ) -> list[Path]:
-    """Evaluate a model folder, or a model of the Hub; returns the `results.json` files.
+    """Evaluate a model folder, a model of the Hub or a blob; returns the `results.json` files.
 
     What `output` already holds of the same model and settings is not done again: an interrupted evaluation is continued
     by the same call, and tasks can be added.
@@ -99,7 +100,7 @@ def evaluate_model(
     if settings.bos is not None and "standard" not in protocols:
         raise ValueError(f"bos={settings.bos} is for the protocol standard: {', '.join(protocols)} has its own rule")
     plan = {protocol: _planned(protocol, tasks, data) for protocol in protocols}
-    evaluation = _Evaluation(name, data, settings, judge)
+    evaluation = (_BlobEvaluation if Path(name).is_file() else _Evaluation)(name, data, settings, judge)
     alone = len(protocols) == 1
     begun = {protocol: _Written(_folder(output, protocol, alone), evaluation.about(protocol)) for protocol in protocols}
     for protocol, wanted in plan.items():
@@ -204,10 +205,16 @@ class _Evaluation:
 
     def __init__(self, name: str, data: Path | None, settings: Settings, judge: Judge | None):
         self.name, self.data, self.settings, self.judge = name, data, settings, judge
-        self.device = settings.device or str(torch.accelerator.current_accelerator() or "cpu")
-        trust = settings.trust_remote_code
-        self.config = AutoConfig.from_pretrained(name, trust_remote_code=trust)
-        self.tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
+        self.device, self.config, self.tokenizer = self._opened()
+
+    def _opened(self) -> tuple[str, Any, Any]:
+        """Device, configuration and tokenizer."""
+        trust = self.settings.trust_remote_code
+        return (
+            self.settings.device or str(torch.accelerator.current_accelerator() or "cpu"),
+            AutoConfig.from_pretrained(self.name, trust_remote_code=trust),
+            AutoTokenizer.from_pretrained(self.name, trust_remote_code=trust),
+        )
 
     @cached_property
     def model(self) -> Any:
@@ -222,6 +229,16 @@ class _Evaluation:
             bos=self.settings.bos,
             trust_remote_code=self.settings.trust_remote_code,
         )
+
+    @property
+    def writer(self) -> Any:
+        """What `generation.run_protocol` takes."""
+        return self.model.model
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights."""
+        return str(self.model.model.dtype).removeprefix("torch.")
 
     @cached_property
     def about_model(self) -> dict[str, Any]:
@@ -242,7 +259,7 @@ class _Evaluation:
     def about(self, protocol: str) -> dict[str, Any]:
         """The parts of results.json that are known beforehand."""
         bos = {"standard": self.settings.bos, "original": False, "stlm": True}.get(protocol)
-        settings = asdict(self.settings) | {"dtype": str(self.model.model.dtype).removeprefix("torch."), "bos": bos}
+        settings = asdict(self.settings) | {"dtype": self.dtype, "bos": bos}
         del settings["trust_remote_code"]
         if protocol in ("original", "strict", "deycoding") and self.judge is not None:
             settings["judge"] = getattr(self.judge, "__name__", type(self.judge).__name__)
@@ -298,7 +315,7 @@ class _Evaluation:
                 self.name,
                 self.tokenizer,
                 seed=seed,
-                dtype=self.model.model.dtype,
+                dtype=self.dtype,
                 device=self.device,
                 trust_remote_code=self.settings.trust_remote_code,
             )
@@ -306,7 +323,7 @@ class _Evaluation:
         if benchmark_of(task) is None:
             from .generation import protocol_settings, run_protocol
 
-            model, tokenizer = self.model.model, self.tokenizer
+            model, tokenizer = self.writer, self.tokenizer
             results, outcomes = run_protocol(
                 protocol, model, tokenizer, tasks=[task], limit=limit, seed=seed, judge=self.judge
             )
@@ -320,3 +337,53 @@ class _Evaluation:
         evaluate = evaluate_original if protocol == "original" else evaluate_stlm
         assert self.data is not None  # `_planned` saw to it
         return *evaluate(self.model, task, self.data, limit), {}
+
+
+class _BlobEvaluation(_Evaluation):
+    """A blob, measured through the C engine."""
+
+    def _opened(self) -> tuple[str, Any, Any]:
+        from brandon_hf.export.reading import read_blob  # needs gguf
+        from brandon_hf.export.tokenizer import build_tokenizer
+
+        self.blob = read_blob(self.name)
+        return "cpu", self.blob.config, build_tokenizer(self.blob.tokenizer, self.blob.config.max_position_embeddings)
+
+    @cached_property
+    def model(self) -> Any:
+        """The `EngineModel`."""
+        from .engine_model import EngineModel  # imports lm-eval, which takes seconds
+
+        return EngineModel(self.name, bos=self.settings.bos, tokenizer=self.tokenizer)
+
+    @property
+    def writer(self) -> Any:
+        """The engine, as `generation.run_protocol` takes it."""
+        from .engine_model import GeneratingEngine
+
+        return GeneratingEngine(self.model.engine, self.config, self.blob.stop_ids)
+
+    @property
+    def dtype(self) -> str:
+        """Of the weights in blocks."""
+        return f"int{self.blob.bits}"
+
+    @cached_property
+    def about_model(self) -> dict[str, Any]:
+        """As of a folder; the hash is that of the whole file."""
+        return {
+            "name": relative(self.name),
+            "parameters": sum(parameter.size for parameter in self.blob.parameters.values()),
+            "size_bytes": self.blob.size,
+            "model_type": self.config.model_type,
+            "context": self.model.max_length,
+            "vocab_size": self.config.vocab_size,
+            "weights_sha256": hashlib.sha256(Path(self.name).read_bytes()).hexdigest(),
+            "tokenizer_sha256": tokenizer_sha256(self.tokenizer),
+        }
+
+    def about(self, protocol: str) -> dict[str, Any]:
+        """As of a folder, with the kernel of the engine."""
+        about = super().about(protocol)
+        about["settings"]["engine"] = self.model.engine.info.kernel
+        return about

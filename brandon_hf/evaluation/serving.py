@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, CompileConfig, Genera
 from transformers.generation.streamers import BaseStreamer
 from transformers.utils import logging
 
+from brandon_hf import runtime
 from brandon_hf.environment import device_name
 
 # The prompt, in an order that the seed decides: text, as drafting depends on what is written.
@@ -66,6 +68,8 @@ def transformers_engine(source: Source, static: bool = False, compiled: bool = F
     Raises:
         Unsupported: The model has no static cache, or no heads to draft with.
     """
+    if Path(source.name).is_file():
+        raise Unsupported("a blob runs in the C engine alone")
     model: Any = AutoModelForCausalLM.from_pretrained(
         source.name, dtype=getattr(torch, source.dtype), trust_remote_code=source.trust_remote_code
     ).eval()
@@ -109,11 +113,48 @@ class _Counter(BaseStreamer):
         """Nothing is held back."""
 
 
+def c_engine(source: Source) -> Runner:
+    """The engine of `brandon_hf.runtime`, one thread on the CPU: with a blob, or one that is made of a model folder.
+
+    Raises:
+        Unsupported: The model cannot become a blob, another device was asked for, or the engine was not built.
+    """
+    if torch.device(source.device).type != "cpu":
+        raise Unsupported(f"it runs on the CPU, not on {source.device}")
+    try:
+        if Path(source.name).is_file():
+            engine = runtime.Engine(source.name)
+        else:
+            if find_spec("gguf") is None:
+                raise Unsupported("a blob is made with gguf: pip install 'brandon-hf[export]'")
+            with TemporaryDirectory() as folder:
+                blob = str(Path(folder) / "model.gguf")
+                # in another process, for the peak of memory to be the engine's
+                with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                    pool.submit(_export, source.name, blob).result()
+                engine = runtime.Engine(blob)
+    except (OSError, ValueError) as error:
+        raise Unsupported(str(error)) from error
+
+    def run(prompt: list[int], new_tokens: int, on_token: Callable[[], None]) -> None:
+        for _ in engine.generate_ids(prompt, max_new_tokens=new_tokens, stop=False):
+            on_token()
+
+    return Runner(run, engine.info.file_bytes)
+
+
+def _export(folder: str, output: str) -> None:
+    from brandon_hf.export import write_blob  # needs gguf
+
+    write_blob(folder, output)
+
+
 ENGINES: dict[str, Engine] = {
     "eager": transformers_engine,
     "static_cache": partial(transformers_engine, static=True),
     "compiled": partial(transformers_engine, static=True, compiled=True),
     "mtp": partial(transformers_engine, mtp=True),
+    "c_engine": c_engine,
 }
 
 
@@ -135,7 +176,7 @@ def measure(
     Both are shortened alike where the model's context is shorter; the results say to what.
 
     Args:
-        model: Folder, name on the Hub, or a model, which is saved for the engines' processes.
+        model: Folder, name on the Hub, blob, or a model, which is saved for the engines' processes.
         engines: Names in `ENGINES`, by default all of them.
         repeats: Runs that count; one before them, which compiles, does not (`warm_up_seconds`).
         seed: Decides the order of the prompt's sentences.
@@ -166,11 +207,7 @@ def measure(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # the latter where torch was built without it
         raise ValueError(f"there is no device {device} here: {str(error).splitlines()[0]}") from error
-    if isinstance(model, PreTrainedModel):
-        config = model.config
-    else:
-        config = AutoConfig.from_pretrained(str(model), trust_remote_code=trust_remote_code)
-    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    context = _context(model, trust_remote_code)
     if context and (total := prompt_tokens + new_tokens) > context:
         prompt_tokens, new_tokens = (max(1, length * context // total) for length in (prompt_tokens, new_tokens))
     prompt = prompt_ids(tokenizer, prompt_tokens, seed)
@@ -197,6 +234,15 @@ def measure(
         "repeats": repeats,
     }
     return {"serving": serving}
+
+
+def _context(model: str | Path | PreTrainedModel, trust_remote_code: bool) -> int | None:
+    """The tokens that the model reads at once, if it says so."""
+    if not isinstance(model, PreTrainedModel) and Path(model).is_file():
+        return runtime.Engine(model).info.context
+    config = model.config if isinstance(model, PreTrainedModel) else None
+    config = config or AutoConfig.from_pretrained(str(model), trust_remote_code=trust_remote_code)
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def prompt_ids(tokenizer: Any, length: int, seed: int) -> list[int]:

@@ -8,7 +8,7 @@ run: $(STAMP)
 	.venv/bin/brandon run --recipe demo
 
 test: $(STAMP)
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 # The model's tests with the oldest versions the package states. Downloads several GB: there is no other build of that torch.
 test-oldest:
@@ -25,7 +25,7 @@ clean:
 	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): setup.py constraints.txt
+$(STAMP): setup.py constraints.txt $(wildcard brandon_hf/runtime/engine/*.[chi]*)
 	@echo "Installing into .venv (some minutes the first time)"
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[eval,export,demo,dev]'

@@ -1,7 +1,7 @@
 """The engine's arithmetic in numpy, as docs/blob-format.md says: the oracle of the C engine. Not made for speed.
 
-Every operation of the engine's float32 is done here in the same order, so that the logits are the same bits where floats
-are IEEE: rounding an activation to an integer would turn the smallest difference into one that shows.
+Every operation of the engine's float32 is done here in the same order, so that the logits are the same bits where
+floats are IEEE: rounding an activation to an integer would turn the smallest difference into one that shows.
 
 Shapes: T rows (registers and tokens), D hidden units, H query heads, K key-value heads of size d.
 """

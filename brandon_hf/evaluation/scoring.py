@@ -1,5 +1,6 @@
 """A causal language model that lm-evaluation-harness, and our own protocols, ask for log-likelihoods."""
 
+import copy
 import inspect
 import itertools
 import logging
@@ -133,9 +134,7 @@ class ScoringModel(HFLM):
         shared = sorted((context for context, several in targets.items() if len(several) > 1), key=len, reverse=True)
         for length, alike in itertools.groupby(shared, key=len):
             contexts = list(alike)
-            longest = max(len(target) for context in contexts for target in targets[context])
-            most = max(len(targets[context]) for context in contexts)
-            size = self._rows(max(length, most * longest))
+            size = self._rows(length)
             for start in range(0, len(contexts), size):
                 some = contexts[start : start + size]
                 yield some, [list(targets[context]) for context in some]
@@ -154,24 +153,39 @@ class ScoringModel(HFLM):
         The padding of a shorter continuation stands after it, where it changes nothing.
         """
         read = self.model(torch.tensor(contexts, device=self.device), use_cache=True, logits_to_keep=1)
-        rows = [(index, target) for index, several in enumerate(targets) for target in several]
+        rows = sorted(
+            ((index, target) for index, several in enumerate(targets) for target in several),
+            key=lambda row: len(row[1]),
+            reverse=True,
+        )
+        found: dict[_Pair, tuple[float, bool]] = {}
+        while rows:
+            size = max(1, self._rows(len(rows[0][1])) // 4)  # small batches, of continuations about as long
+            some, rows = rows[:size], rows[size:]
+            scores = self._score_after(read, some)
+            found |= {(contexts[index], target): score for (index, target), score in zip(some, scores, strict=True)}
+        self._advance(sum(len(context) + len(target) - 1 for context, target in found))
+        return found
+
+    def _score_after(self, read: Any, rows: list[tuple[int, _Ids]]) -> list[tuple[float, bool]]:
+        """The scores of continuations, each with the index of its context in what was read."""
         of = torch.tensor([index for index, _ in rows], device=self.device)
         logits = read.logits[of]
         fed = pad_sequence([torch.tensor(target[:-1], dtype=torch.long) for _, target in rows], batch_first=True)
         if fed.shape[1]:
-            cache = read.past_key_values
-            cache.batch_select_indices(of)
+            cache = copy.copy(read.past_key_values)
+            cache.layers = [copy.copy(layer) for layer in cache.layers]
+            cache.batch_select_indices(of)  # puts new tensors into the copies
             after = self.model(fed.to(self.device), past_key_values=cache, use_cache=True).logits
             logits = torch.cat([logits, after], dim=1)
         expected = pad_sequence([torch.tensor(target) for _, target in rows], batch_first=True).to(self.device)
         each = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
         chosen = each.gather(2, expected[..., None])[..., 0].cpu()
         greedy = (each.argmax(-1) == expected).cpu()
-        self._advance(sum(len(contexts[index]) + len(target) - 1 for index, target in rows))
-        return {
-            (contexts[index], target): (float(chosen[row, : len(target)].sum()), bool(greedy[row, : len(target)].all()))
-            for row, (index, target) in enumerate(rows)
-        }
+        lengths = [len(target) for _, target in rows]
+        return [
+            (float(chosen[row, :length].sum()), bool(greedy[row, :length].all())) for row, length in enumerate(lengths)
+        ]
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         logits = super()._model_call(inps, *args, **kwargs)

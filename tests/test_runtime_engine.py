@@ -28,13 +28,14 @@ from transformers.generation.logits_process import (
 
 from brandon_hf.cli import main
 from brandon_hf.runtime import Engine, library
-from brandon_hf.runtime.library import KERNELS
+from brandon_hf.runtime.library import KERNELS, WEIGHTS
 
 pytest.importorskip("gguf", reason="needs the export extra")
 
 from brandon_hf.export import Reference, read_blob
 from brandon_hf.export.blob import write_model
 from brandon_hf.export.importing import build_model
+from brandon_hf.tokenization import import_sentencepiece
 
 if importlib.util.find_spec("brandon_hf.runtime._engine") is None:
     pytest.skip("the engine was not built: no C compiler at installation", allow_module_level=True)
@@ -87,7 +88,7 @@ def test_logits_and_greedy_text_are_those_of_the_reference(blob, name):
     engine, reference = Engine(blob(name)), Reference(blob(name))
     expected = reference.logits(IDS)
     for length in (1, 7, len(IDS)):
-        assert distance(engine.logits(IDS[:length]), expected[length - 1]) < 1e-4
+        assert engine.logits(IDS[:length]).tolist() == expected[length - 1].tolist()  # the same bits
     ids = IDS[:5]
     for _ in range(GREEDY_STEPS):
         ids = [*ids, int(reference.logits(ids)[-1].argmax())]
@@ -592,3 +593,66 @@ def test_the_program_names_what_is_wrong(blob, program, arguments, named):
     found = program(*(blob() if argument == "BLOB" else argument for argument in arguments))
     assert found.returncode == 2
     assert named in found.stderr
+
+
+# --- a host of its own, by brandon.h alone ----------------------------------------------------------------------------
+
+READ = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint32)
+
+
+class Source(ctypes.Structure):
+    """`bt_source`."""
+
+    _fields_ = (("size", ctypes.c_uint64), ("data", ctypes.c_void_p), ("read", READ), ("context", ctypes.c_void_p))
+
+
+def test_a_read_that_fails_between_two_blocks_leaves_no_mixture(blob):
+    data, host = blob().read_bytes(), library.load()
+    failing = False
+
+    def read(_context, offset, to, count):
+        if failing:
+            ctypes.memset(to, 0x55, count // 2)
+            return 0
+        ctypes.memmove(to, data[offset : offset + count], count)
+        return 1
+
+    source = Source(len(data), None, READ(read), None)
+    options = library.Options(weights=WEIGHTS.index("streamed"))
+    info, engine = library.Info(), ctypes.c_void_p()
+    host.bt_measure.argtypes = (ctypes.c_void_p,) * 3
+    host.bt_open.argtypes = (*(ctypes.c_void_p,) * 4, ctypes.c_size_t)
+    assert host.bt_measure(ctypes.byref(source), ctypes.byref(options), ctypes.byref(info)) == 0
+    arena = (ctypes.c_uint8 * info.arena_bytes)()
+    opened = host.bt_open(ctypes.byref(engine), ctypes.byref(source), ctypes.byref(options), arena, info.arena_bytes)
+    assert opened == 0
+
+    def logits():
+        host.bt_rewind(engine, 0)
+        status = host.bt_eval(engine, (ctypes.c_int32 * 3)(7, 8, 9), 3)
+        return list(host.bt_logits(engine)[: info.vocab]) if status == 0 else status
+
+    expected = logits()
+    failing = True
+    assert logits() == library.READ_FAILED
+    failing = False
+    assert logits() == expected == Engine(blob()).logits([7, 8, 9]).tolist()
+
+
+# --- the other kind of tokenizer --------------------------------------------------------------------------------------
+
+
+def test_a_sentencepiece_model_reads_and_writes_what_transformers_does(tmp_path, shared):
+    tokenizer = import_sentencepiece(shared / "reference_tokenizer/tokenizer_8k.model", CONTEXT)
+    write_model(tiny_model("enhanced", vocab_size=len(tokenizer)), tokenizer, tmp_path / "model.gguf")
+    engine = Engine(tmp_path / "model.gguf")
+    for text in ("Hello world", "  two  spaces ", "Zażółć gęślą jaźń", "e\u0301\n\nx <|im_end|> y"):
+        assert engine.encode(text) == tokenizer(text)["input_ids"]
+        assert engine.decode(engine.encode(text), specials=True) == tokenizer.decode(tokenizer(text)["input_ids"])
+    chats = [
+        [{"role": "user", "content": "What is your name?"}],
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello\n there"}],
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": ""}],
+    ]
+    for chat in chats:
+        assert engine.chat_ids(chat) == tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]

@@ -10,6 +10,8 @@ import torch
 from r5900.cases import CASES, NINE, TEN
 
 from brandon_hf.export.blob import write_model
+from brandon_hf.export.reference import Reference
+from brandon_hf.export.tokenizer import build_tokenizer
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
 from brandon_hf.tokenization.train import train_tokenizer
 
@@ -208,7 +210,17 @@ def ids_on_this_machine(blob: Path, tmp_path_factory: pytest.TempPathFactory) ->
     blob_flag = f'-DBLOB="{blob}"'
     command = ["cc", *flags, "-DWEIGHTS=BT_WEIGHTS_RESIDENT", blob_flag, "-o", str(program), str(TESTS / "greedy.c")]
     subprocess.run([*command, *parts, str(ENGINE / "ps2_blob.S")], check=True)
-    return subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    reference = Reference(blob)  # in numpy
+    tokenizer = build_tokenizer(reference.blob.tokenizer, 64)
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "The lemon of Mia is"}], add_generation_prompt=True
+    )
+    expected = list(ids["input_ids"])
+    while len(expected) < len(found.split()):
+        expected.append(int(reference.logits(expected)[-1].argmax()))
+    assert [int(number) for number in found.split()] == expected
+    return found
 
 
 def test_whole_engine_generates_the_same_ids_on_the_console(

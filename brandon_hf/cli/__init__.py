@@ -14,7 +14,7 @@ COMMANDS = {
     "distill": ("phase", "phase 2 of a recipe: learn from a teacher"),
     "sft": ("phase", "phase 3 of a recipe: instruction tuning on chats"),
     "prefer": ("phase", "optional phase 4 of a recipe: DPO or GRPO against repetition"),
-    "import": ("import_", "turn a checkpoint of the original implementation into a native model folder"),
+    "import": ("import_", "turn an exported file, or a checkpoint of the original implementation, into a model folder"),
     "export": ("export", "write a model as one file for the engine, or as llama.cpp loads it"),
     "inspect": ("inspect_", "show what an exported file holds"),
     "chat": ("chat", "talk to a model in the terminal"),

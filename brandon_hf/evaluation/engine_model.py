@@ -139,7 +139,9 @@ class EngineModel(TemplateLM):
             settings: dict[str, Any] = {**normalize_gen_kwargs(options, self.max_length // 2)}
             until = handle_stop_sequences(settings.pop("until"), eos=self.engine.decode([self.eot_token_id], True))
             new = min(settings.pop("max_gen_toks"), self.max_length - 1)
-            if not settings.pop("do_sample"):
+            if settings.pop("do_sample"):
+                settings.setdefault("temperature", 1.0)  # as in transformers
+            else:
                 settings = {name: settings[name] for name in settings if name not in ("top_k", "top_p", "min_p")}
             if unknown := [name for name in settings if name not in _SAMPLING]:
                 raise ValueError(f"the engine has no option {unknown[0]} of generation: {', '.join(_SAMPLING)}")

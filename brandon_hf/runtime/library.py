@@ -91,6 +91,6 @@ def load() -> ctypes.CDLL:
         sizes = library.bt_host_sizes()
     except (OSError, AttributeError) as error:
         raise OSError(f"the engine cannot be loaded ({error}): {REMEDY}") from error
-    if sizes != ctypes.sizeof(Options) << 16 | ctypes.sizeof(Info):
+    if sizes != ctypes.sizeof(Options) << 20 | ctypes.sizeof(Info) << 8 | ctypes.sizeof(Sampling):
         raise OSError(f"{found.origin} is of another version than brandon_hf.runtime: {REMEDY}")
     return library

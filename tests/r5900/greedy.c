@@ -1,5 +1,5 @@
-/* For the console, for Linux on MIPS and for this machine: continue a text greedily and print the ids. The blob is part
- * of the program (ps2_blob.S). */
+/* For the console, for Linux on MIPS and for this machine: answer a question greedily and print all ids. The blob is
+ * part of the program (ps2_blob.S). */
 #include "brandon.h"
 
 extern const uint8_t bt_ps2_blob[], bt_ps2_blob_end[];
@@ -35,7 +35,8 @@ int main(void) {
     uint32_t count = 0, made;
     bt_engine *engine;
     bt_status status = bt_open(&engine, &source, &options, ARENA, ROOM);
-    if (!status) status = bt_encode(engine, text, sizeof text - 1, 0, ids, 64, &count);
+    if (!status) status = bt_chat(engine, "user", text, sizeof text - 1, 1, ids, 64, &count);
+    if (!status) status = bt_chat(engine, "assistant", NULL, 0, 0, ids, 64, &count);
     for (uint32_t i = 0; i < count; i++) print(NULL, ids[i], NULL, 0);
     if (!status) status = bt_eval(engine, ids, count);
     if (!status) status = bt_generate(engine, TOKENS, print, NULL, &made);

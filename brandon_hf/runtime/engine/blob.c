@@ -109,10 +109,12 @@ typedef struct {
     char text[24];          /* strings that are short */
 } value;
 
-enum { KEY_ARCHITECTURE, KEY_ALIGNMENT, KEY_VERSION, KEY_CHECKSUM, KEY_FEATURES, KEY_BITS, KEY_VOCAB, KEY_WIDTH, KEY_FFN,
+enum { KEY_ARCHITECTURE, KEY_ALIGNMENT, KEY_VERSION, KEY_CHECKSUM, KEY_FEATURES, KEY_BITS, KEY_VOCAB, KEY_WIDTH,
+       KEY_FFN,
        KEY_LAYERS, KEY_UNIQUE, KEY_REPEAT, KEY_LOOPS, KEY_HEADS, KEY_KV_HEADS, KEY_HEAD_SIZE, KEY_EPS, KEY_ROPE_BASE,
        KEY_REGISTERS, KEY_CONTEXT, KEY_CHAT, KEY_STOPS, KEY_MODEL, KEY_TOKENS, KEY_TYPES, REQUIRED_KEYS,
-       KEY_PRE = REQUIRED_KEYS, KEY_MERGES, KEY_SCORES, KEY_CHARSMAP, KEY_SPACE_PREFIX, KEY_REMOVE_SPACES, KEY_BOS, KEY_EOS,
+       KEY_PRE = REQUIRED_KEYS, KEY_MERGES, KEY_SCORES, KEY_CHARSMAP, KEY_SPACE_PREFIX, KEY_REMOVE_SPACES, KEY_BOS,
+       KEY_EOS,
        KEY_PAD, KEY_UNKNOWN, KEY_EOT, KEY_ADD_BOS, KEYS };
 
 #define OURS "brandon-tiny."
@@ -289,7 +291,7 @@ static bt_status take_tokenizer(bt_blob *blob, const value *v, const bt_source *
     else if (!same(v[KEY_MODEL].text, "gpt2") || !same(v[KEY_PRE].text, "brandon")) return BT_TOKENIZER_KIND;
     if (!same(v[KEY_CHAT].text, "none")) {
         blob->chat_format = same(v[KEY_CHAT].text, "chatml") ? 1 : same(v[KEY_CHAT].text, "chatml-spaced") ? 2 : 0;
-        if (!blob->chat_format) return BT_KEY_VALUE;
+        if (blob->chat_format != (blob->sentencepiece ? 2 : 1)) return BT_KEY_VALUE;
     }
     blob->tokens = v[KEY_TOKENS].span;
     blob->token_types = v[KEY_TYPES].span;
@@ -428,7 +430,7 @@ static bt_status get_table(cursor *c, uint64_t count, bt_blob *blob) {
     expect_globals(blob, globals);
     expect_block(blob, block);
     uint32_t number = 0;
-    uint64_t offset = 0, first_block = 0, end = 0;
+    uint64_t offset = 0, first_block = 0;
     for (uint32_t in = 0; in <= blob->unique_blocks; in++) { /* 0: the globals, then the blocks */
         const expected *list = in ? block : globals;
         for (uint32_t i = 0; i < (in ? (uint32_t)BT_BLOCK_TENSORS : (uint32_t)BT_GLOBAL_TENSORS); i++) {
@@ -445,7 +447,6 @@ static bt_status get_table(cursor *c, uint64_t count, bt_blob *blob) {
             if (status) return status;
             if (in == 0) blob->global[i] = tensor;
             if (in == 1) blob->block[i] = tensor;
-            end = tensor.offset + tensor.bytes;
             number++;
         }
         if (in == 0) first_block = offset;
@@ -457,7 +458,8 @@ static bt_status get_table(cursor *c, uint64_t count, bt_blob *blob) {
         return c->status ? c->status : misplaced(name, number, globals, block, blob);
     }
     const uint64_t data = (c->offset + BT_ALIGNMENT - 1) / BT_ALIGNMENT * BT_ALIGNMENT;
-    if (data > c->source->size || end > c->source->size - data) return BT_TRUNCATED;
+    if (data > c->source->size || offset > c->source->size - data) return BT_TRUNCATED;
+    if (offset < c->source->size - data) return BT_TENSOR_OVERLAP; /* something follows the last tensor */
     for (int i = 0; i < BT_GLOBAL_TENSORS; i++)
         if (globals[i].rows) blob->global[i].offset += data;
     for (int i = 0; i < BT_BLOCK_TENSORS; i++)

@@ -76,7 +76,7 @@ const char *bt_message(bt_status status);
 typedef struct {
     uint64_t size;       /* of the file */
     const uint8_t *data; /* all of it, at any alignment; or NULL */
-    /* Copies `count` bytes at `offset`; 0 if it could. Used where data is NULL. */
+    /* Copies `count` bytes at `offset`; not 0 if it could. Used where data is NULL. */
     int (*read)(void *context, uint64_t offset, void *to, uint32_t count);
     void *context;
 } bt_source;
@@ -169,8 +169,8 @@ bt_status bt_decode_next(const bt_engine *engine, int32_t id, int specials, int 
 int bt_is_stop(const bt_engine *engine, int32_t id);
 
 /* One ChatML message, `<|im_start|>role\ncontent<|im_end|>\n`; before the first one of a chat with bos in front.
- * A role is letters, digits and underscores. `content` is plain text: special tokens spelled in it stay text. With content NULL:
- * the header of the answer alone. Appends to ids[*count...]. */
+ * A role is letters, digits and underscores. `content` is plain text: special tokens spelled in it stay text. With
+ * content NULL: the header of the answer alone. Appends to ids[*count...]. */
 bt_status bt_chat(bt_engine *engine, const char *role, const char *content, size_t bytes, int first, int32_t *ids,
                   uint32_t capacity, uint32_t *count);
 
@@ -195,7 +195,8 @@ bt_status bt_set_sampling(bt_engine *engine, const bt_sampling *sampling);
 /* Choose a token after the current logits, which it may use up: evaluate before the next. */
 bt_status bt_sample(bt_engine *engine, int32_t *id);
 
-/* Called for each token: its id and its bytes (none for special tokens). Returns 0 to go on. */
+/* Called for each token: its id and its bytes (none for special tokens; with SentencePiece a word begins with its space,
+ * the first one too). Returns 0 to go on. */
 typedef int (*bt_on_token)(void *context, int32_t id, const char *text, uint32_t bytes);
 
 /* Sample and evaluate up to `most` tokens, until a stop token, the end of the context or the callback's wish. The stop

@@ -1,5 +1,5 @@
 /* What the parts of the engine share. Data flows down: blob.c reads the container, tokenizer.c and model.c build on
- * what it found, sampler.c and generate.c on these, api.c puts them together. */
+ * what it found, sampler.c on the logits, api.c puts them together. */
 #ifndef BRANDON_ENGINE_H
 #define BRANDON_ENGINE_H
 
@@ -278,8 +278,7 @@ typedef struct bt_model bt_model;
 bt_status bt_model_open(bt_model **model, const bt_blob *blob, const bt_options *options, const bt_kernels *kernels,
                         bt_arena *arena, bt_info *info);
 
-/* Compute `count` tokens (at most the batch) at positions from `position` on. With `all`, the logits of each are left
- * for bt_model_logits, one after the other; otherwise those of the last. */
+/* Compute `count` tokens (at most the batch) at positions from `position` on, all but their logits. */
 bt_status bt_model_forward(bt_model *model, const int32_t *ids, uint32_t count, uint32_t position);
 
 /* The logits of token `index` of the last forward pass. */

@@ -50,7 +50,8 @@ const bt_kernels *bt_find_kernels(bt_kernel kind) {
 #ifdef BT_X86
     __builtin_cpu_init();
     if ((kind == BT_KERNEL_BEST || kind == BT_KERNEL_AVX512) && __builtin_cpu_supports("avx512f")
-        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni"))
+        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         return &bt_avx512_kernels;
     if ((kind == BT_KERNEL_BEST || kind == BT_KERNEL_AVX2) && __builtin_cpu_supports("avx2")) return &bt_avx2_kernels;
 #endif

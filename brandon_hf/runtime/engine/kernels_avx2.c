@@ -1,5 +1,5 @@
-/* AVX2: the sizes of the activations are the unsigned bytes, their signs go to the weights. No weight is -128, so that a
- * sign can be changed, and two products of at most 127 * 127 fit the 16 bits between. */
+/* AVX2: the sizes of the activations are the unsigned bytes, their signs go to the weights. No weight is -128, so that
+ * a sign can be changed, and two products of at most 127 * 127 fit the 16 bits between. */
 #include "engine.h"
 
 #ifdef BT_X86

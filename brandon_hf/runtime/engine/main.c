@@ -131,7 +131,8 @@ static void show(const char *text, uint32_t bytes) {
     static int held; /* 0xC2, which begins the control characters U+0080 to U+009F, and others */
     for (uint32_t i = 0; i < bytes; i++) {
         const unsigned char byte = (unsigned char)text[i];
-        const int control = held ? byte >= 0x80 && byte < 0xa0 : (byte < 32 && byte != '\n' && byte != '\t') || byte == 127;
+        const int control = held ? byte >= 0x80 && byte < 0xa0
+                                 : (byte < 32 && byte != '\n' && byte != '\t') || byte == 127;
         if (held && !control) putchar(0xc2);
         held = byte == 0xc2;
         if (!held && !control) putchar(byte);

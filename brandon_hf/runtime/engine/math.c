@@ -5,7 +5,7 @@ void *bt_take(bt_arena *arena, size_t bytes) {
     uintptr_t at = (uintptr_t)arena->base + arena->used;
     size_t start = arena->used + (size_t)(-at & 63);
     const size_t room = bytes + (arena->base ? 0 : 63); /* the real one may begin at any address */
-    arena->used = start < arena->used || room < bytes || start + room < start ? SIZE_MAX / 2 : start + room;
+    arena->used = start < arena->used || room < bytes || start + room < start ? SIZE_MAX : start + room;
     return arena->base && arena->used <= arena->size ? arena->base + start : NULL;
 }
 
@@ -71,7 +71,8 @@ void bt_sin_cos(float angle, float *sine, float *cosine) {
     r -= (float)n * 4.83751297e-4f;
     r -= (float)n * 7.54978942e-8f;
     float r2 = r * r;
-    float s = r * (1.0f + r2 * (-1.66666667e-1f + r2 * (8.33333333e-3f + r2 * (-1.98412698e-4f + r2 * 2.75573192e-6f))));
+    float s = -1.98412698e-4f + r2 * 2.75573192e-6f;
+    s = r * (1.0f + r2 * (-1.66666667e-1f + r2 * (8.33333333e-3f + r2 * s)));
     float c = 1.0f + r2 * (-0.5f + r2 * (4.16666667e-2f + r2 * (-1.38888889e-3f + r2 * 2.48015873e-5f)));
     const int quarter = n & 3;
     *sine = quarter == 0 ? s : quarter == 1 ? c : quarter == 2 ? -s : -c;

@@ -83,9 +83,9 @@ static bt_status load_tiles(const bt_blob *blob, bt_matrix *matrix, const bt_ten
 }
 
 /* A matrix where and how the kernels want it. Streamed ones get their data when their block is read. */
-static void load_matrix(bt_model *m, bt_arena *arena, bt_matrix *matrix, const bt_tensor *tensor, const bt_tensor *group,
-                        const bt_tensor *scale, uint64_t shift, uint32_t columns, uint32_t bits, int streamed,
-                        bt_status *status) {
+static void load_matrix(bt_model *m, bt_arena *arena, bt_matrix *matrix, const bt_tensor *tensor,
+                        const bt_tensor *group, const bt_tensor *scale, uint64_t shift, uint32_t columns, uint32_t bits,
+                        int streamed, bt_status *status) {
     const bt_blob *blob = m->blob;
     matrix->rows = tensor->rows;
     matrix->columns = columns;
@@ -142,7 +142,9 @@ static bt_status use_block(bt_model *m, uint32_t number, const block **found) {
     const bt_tensor *t = m->blob->block;
     const uint64_t shift = number * m->blob->block_stride;
     const uint64_t start = t[t[BT_QKV_GROUP].rows ? BT_QKV_GROUP : BT_QKV].offset;
-    bt_status status = bt_read(&m->blob->source, start + shift, m->streamed, t[BT_DOWN].offset + t[BT_DOWN].bytes - start);
+    m->streamed_block = m->blob->unique_blocks; /* none, should the read fail half-way */
+    bt_status status = bt_read(&m->blob->source, start + shift, m->streamed,
+                               t[BT_DOWN].offset + t[BT_DOWN].bytes - start);
     if (status) return status;
     bt_matrix *matrices[4] = {&b->qkv, &b->out, &b->up, &b->down};
     for (int i = 0; i < 4; i++) {

@@ -112,4 +112,6 @@ void bt_host_close(bt_host *host) {
 
 bt_engine *bt_host_engine(const bt_host *host) { return host->engine; }
 
-uint32_t bt_host_sizes(void) { return (uint32_t)(sizeof(bt_options) << 16 | sizeof(bt_info)); }
+uint32_t bt_host_sizes(void) {
+    return (uint32_t)(sizeof(bt_options) << 20 | sizeof(bt_info) << 8 | sizeof(bt_sampling));
+}

@@ -2,8 +2,8 @@
 
     python benchmarks/llama_text.py MODEL... --llama-python PYTHON [--new-tokens 64]
 
-MODEL is a folder of a plain model, PYTHON an interpreter that has llama-cpp-python. Greedy text of eight prompts, passed
-as ids; where the two part, the distance of transformers' two best logits there. Writes
+MODEL is a folder of a plain model, PYTHON an interpreter that has llama-cpp-python. Greedy text of eight prompts, given
+as ids; where the two part, the distance of the two best logits of transformers there. Writes
 docs/benchmarks/llama_text.{json,md}.
 """
 
@@ -92,8 +92,8 @@ def main() -> None:
         "# Greedy text in llama.cpp",
         "",
         "Written by `python benchmarks/llama_text.py`: texts of "
-        f"{options.new_tokens} tokens that are equal to those of transformers in float32. Where they part, the two best "
-        "logits are at most as far apart as the last column says.",
+        f"{options.new_tokens} tokens that are equal to those of transformers in float32. Where they part, the two "
+        "best logits are at most as far apart as the last column says.",
         "",
         "| model | tensors | equal texts | largest distance where they part |",
         "|---|---|---|---|",

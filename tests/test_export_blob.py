@@ -19,9 +19,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from brandon_hf.cli import main
 from brandon_hf.export import import_blob, read_blob, write_blob
 from brandon_hf.export.blob import find_checksum, write_model
-from brandon_hf.export.report import memory_budget
 from brandon_hf.export.tokenizer import build_tokenizer, describe_tokenizer, find_chat_format
-from brandon_hf.tokenization import chatml_template, import_sentencepiece
+from brandon_hf.tokenization import import_sentencepiece
 
 TOKENIZER = tiny_tokenizer()
 TRICKY = [*TEXTS, " two  spaces\n\n\ttab ", "it's 1999", "naïve 日本語 🙂", "<|im_start|>user\nhi<|im_end|>", ""]
@@ -221,7 +220,7 @@ def test_numbers_that_the_format_forbids_are_refused(blob, tmp_path, tensor, ind
         ("brandon-tiny.unique_block_count", 3, "the other counts give 2"),
         ("brandon-tiny.embedding_length", 48, "tensor token_embd.weight is"),
         ("brandon-tiny.vocab_size", 0, "vocab_size=0"),
-        ("brandon-tiny.block_count", 2**32 - 1, "unique_block_count"),
+        ("brandon-tiny.block_count", 2**32 - 1, "num_hidden_layers=4294967295 is too large"),
         ("tokenizer.ggml.eot_token_id", 300, "id 300 is outside"),
     ],
 )
@@ -297,9 +296,9 @@ def test_a_sentencepiece_import_comes_back_as_it_was(tmp_path, options):
 
 def test_chat_formats_are_recognised_by_what_a_template_writes(tmp_path):
     tokenizer = tiny_tokenizer()
-    assert find_chat_format(tokenizer) == "chatml"
+    assert find_chat_format(tokenizer, "gpt2") == "chatml"
     tokenizer.chat_template = "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"  # noqa: E501 - Jinja keeps its line breaks
-    assert find_chat_format(tokenizer) == "chatml"  # another spelling of the same
+    assert find_chat_format(tokenizer, "gpt2") == "chatml"  # another spelling of the same
     for other in (
         tokenizer.chat_template.replace("m.content", "m.content | trim"),
         tokenizer.chat_template.replace("{{ bos_token }}", ""),
@@ -309,11 +308,9 @@ def test_chat_formats_are_recognised_by_what_a_template_writes(tmp_path):
         None,
     ):
         tokenizer.chat_template = other
-        assert find_chat_format(tokenizer) == "none"
-    tokenizer.chat_template = chatml_template(bos=False, separate_segments=True)
-    assert find_chat_format(tokenizer) == "chatml-spaced"
+        assert find_chat_format(tokenizer, "gpt2") == "none"
     imported = import_sentencepiece(write_sentencepiece(tmp_path / "sp.model"))
-    assert find_chat_format(imported) == "chatml-spaced"
+    assert find_chat_format(imported, "llama") == "chatml-spaced"
 
 
 def refuse(tokenizer, message: str, vocab_size: int = 400) -> None:
@@ -362,14 +359,7 @@ def test_export_prints_what_it_cost_and_writes_the_same_as_json(run, folder, tmp
     assert 200 < numbers["before"]["perplexity"] < 500  # an untrained model knows nothing of 300 tokens
     assert numbers["budget"]["context"] == 100
     assert "24 MiB: fits" in out
-
-
-def test_the_budget_counts_the_cache_of_registers_and_tokens(blob):
-    small, whole = memory_budget(read_blob(blob), 28), memory_budget(read_blob(blob))
-    assert small.cache == {"fp32": 2 * 4 * 2 * 8 * 32 * 4, "fp16": 2 * 4 * 2 * 8 * 32 * 2, "int8": 2 * 4 * 2 * 32 * 12}
-    assert whole.context == 256
-    assert whole.total["fp16"] == whole.weights + whole.activations + whole.tokenizer + whole.cache["fp16"]
-    assert small.weights == whole.weights < read_blob(blob).size
+    assert set(numbers["budget"]["cache"]) == {"float32", "float16", "int8"}
 
 
 def test_heads_that_draft_are_left_out_and_named(run, tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,36 +49,65 @@ def run(args: argparse.Namespace) -> int:
         else:
             from brandon_hf.export.llama import write_llama
 
+            check_writable("-o", output)
             write_llama(args.model, output)
         print(f"wrote {output}")
         return 0
     from brandon_hf.export import read_blob
     from brandon_hf.export.blob import load_folder, write_model
-    from brandon_hf.export.report import check_context, export_report, text_windows
+    from brandon_hf.export.memory import check_context
+    from brandon_hf.export.report import export_report, text_windows
     from brandon_hf.export.sample_text import SAMPLE_TEXT
 
-    if output.is_dir():
-        raise ValueError(f"{output} is a folder; -o names the file to write")
+    check_writable("-o", output)
+    if args.json:
+        check_writable("--json", Path(args.json))
     text = SAMPLE_TEXT if args.text is None else Path(args.text).read_text("utf-8")
     model, tokenizer = load_folder(args.model)
     check_context(model.config, args.context)
     text_windows(tokenizer, text, model.config.max_position_embeddings)  # says now if the text is too short
     write_model(model, tokenizer, output, args.bits, name=Path(args.model).resolve().name)
-    report = export_report(model, tokenizer, read_blob(output), text, args.context, _engine_score(output))
+    engine, refusal = open_engine(output)
+    report = export_report(
+        model,
+        tokenizer,
+        read_blob(output),
+        text,
+        args.context,
+        score=engine and engine.score,
+        measure_ram=engine and measure_memory(output, args.context),
+        no_engine=refusal,
+    )
     print(report)
     if args.json:
         report.write_json(Path(args.json))
     return 0
 
 
-def _engine_score(path: Path) -> Any:
-    """`score` of the compiled engine, or `None` where that is not built."""
+def open_engine(path: Path) -> tuple[Any, str]:
+    """The compiled engine with a blob; or `None`, and why it is not built or does not run this one."""
     from brandon_hf.runtime import Engine
 
     try:
-        return Engine(path).score
-    except OSError:
-        return None
+        return Engine(path), ""
+    except (OSError, ValueError, MemoryError) as error:
+        return None, str(error)
+
+
+def measure_memory(path: Path, context: int | None) -> Any:
+    """What an engine takes that runs a blob, as `brandon_hf.export.memory.Measure`."""
+    from brandon_hf.runtime import Engine
+
+    return lambda kv, kernel: Engine(path, context=context, kv=kv, kernel=kernel).info.ram
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raise what writing a file would, before the work that leads to it."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; {option} names the file to write")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{option} {path} cannot be written: {parent} is no folder that you may write to")
 
 
 def require_gguf() -> None:

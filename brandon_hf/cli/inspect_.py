@@ -2,7 +2,7 @@
 
 import argparse
 
-from .export import require_gguf
+from .export import measure_memory, require_gguf
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,5 +18,7 @@ def run(args: argparse.Namespace) -> int:
     from brandon_hf.export.reading import read_blob
     from brandon_hf.export.report import describe_blob
 
-    print(describe_blob(read_blob(args.file), with_tensors=args.tensors, context=args.context))
+    blob = read_blob(args.file)
+    measure = measure_memory(blob.path, args.context)
+    print(describe_blob(blob, with_tensors=args.tensors, context=args.context, measure=measure))
     return 0

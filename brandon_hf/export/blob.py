@@ -22,16 +22,17 @@ from .layout import (
     ARCHITECTURE,
     BLOB_VERSION,
     FEATURES,
-    MAX_STOPS,
     PACKED,
     SHAPE_KEYS,
     Slot,
+    check_limits,
     features_of,
     slots,
     tensors,
 )
 from .quantization import Quantized, check_columns, quantize
 from .tokenizer import BlobTokenizer, describe_tokenizer
+from .tokenizer_rules import check_tokenizer
 
 
 def write_blob(folder: str | os.PathLike[str], output: str | os.PathLike[str], bits: int | None = None) -> None:
@@ -45,8 +46,8 @@ def write_blob(folder: str | os.PathLike[str], output: str | os.PathLike[str], b
         bits: Of the weights in blocks: 8, 4, or 2 for ternary models. Default: 2 for these, 8 for others.
 
     Raises:
-        ValueError: The model is none of this architecture, its tokenizer or shape is one that a blob cannot express,
-            or a weight is not finite; the message names it.
+        ValueError: The model is none of this architecture, its tokenizer or shape is one that a blob cannot express
+            or larger than one may be, or a weight is not finite; the message names it.
         OSError: The folder lacks a file, or the output cannot be written.
     """
     model, tokenizer = load_folder(folder)
@@ -69,9 +70,11 @@ def write_model(
 ) -> None:
     """As `write_blob`, from memory."""
     config = model.config
+    check_limits(config)
     bits = choose_bits(config, bits)
     described = describe_tokenizer(tokenizer, config.vocab_size)
     stops = _stop_ids(model, described)
+    check_tokenizer(described, stops, config.vocab_size)
     parameters = parameters_as_used(model)
     writer = _Writer(None, ARCHITECTURE)
     writer.add_custom_alignment(ALIGNMENT)
@@ -206,11 +209,6 @@ def _stop_ids(model: BrandonForCausalLM, described: BlobTokenizer) -> list[int]:
     stops = dict.fromkeys(eos if isinstance(eos, list) else [] if eos is None else [eos])
     if described.chat_format != "none":
         stops[described.ids["eot"]] = None
-    if len(stops) > MAX_STOPS:
-        raise ValueError(f"eos_token_id has {len(stops)} ids with the end of a turn; a blob holds {MAX_STOPS}")
-    for token_id in stops:
-        if not 0 <= token_id < model.config.vocab_size:
-            raise ValueError(f"eos_token_id={token_id} is no id in vocab_size={model.config.vocab_size}")
     return list(stops)
 
 

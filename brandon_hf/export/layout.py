@@ -3,14 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from brandon_hf.modeling import BrandonConfig
 
 ARCHITECTURE = "brandon-tiny"
 BLOB_VERSION = 1
 ALIGNMENT = 2048
-MAX_STOPS = 8
 GROUP = 16  # columns that share a multiplier with 4 bits
 PACKED = {8: 1, 4: 2, 2: 4}  # weights in a byte, by their bits
+
+# Limits of the format, which the engine's tables and counters are made for (engine/brandon.h).
+MAX_WIDTH = 4096
+MAX_LAYERS = 128
+MAX_VOCAB = 262144
+MAX_CONTEXT = 65536
+MAX_REGISTERS = 64
+MAX_STOPS = 8
+MAX_TOKEN_BYTES = 512
+MAX_MERGES = 4 * MAX_VOCAB
+MAX_CHARSMAP_BYTES = 2**24
 
 # Bits of `brandon-tiny.features`, from bit 0 on.
 FEATURES = (
@@ -41,6 +53,24 @@ SHAPE_KEYS = {
     "register_count": "num_registers",
     "context_length": "max_position_embeddings",
 }
+
+
+def check_limits(config: BrandonConfig) -> None:
+    """Raise `ValueError` if a model is larger than the format allows, or has a number that float32 takes for zero."""
+    for name, value, limit in (
+        ("vocab_size", config.vocab_size, MAX_VOCAB),
+        ("hidden_size", config.hidden_size, MAX_WIDTH),
+        ("intermediate_size", config.intermediate_size, MAX_WIDTH),
+        ("num_attention_heads * head_dim", config.num_attention_heads * config.head_dim, MAX_WIDTH),
+        ("num_hidden_layers", config.num_hidden_layers, MAX_LAYERS),
+        ("num_registers", config.num_registers, MAX_REGISTERS),
+        ("max_position_embeddings", config.max_position_embeddings, MAX_CONTEXT),
+    ):
+        if value > limit:
+            raise ValueError(f"{name}={value} is too large: a blob holds at most {limit}")
+    for name in ("rms_norm_eps", "rope_theta"):
+        if not 0 < np.float32(getattr(config, name)) < np.inf:
+            raise ValueError(f"{name}={getattr(config, name)} is no positive number in float32")
 
 
 def features_of(config: BrandonConfig) -> dict[str, bool]:

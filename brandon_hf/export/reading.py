@@ -1,4 +1,4 @@
-"""Read a blob back, with every check that docs/blob-format.md allows."""
+"""Read a blob back, checked for every rule of docs/blob-format.md."""
 
 import os
 import zlib
@@ -14,9 +14,21 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType
 from brandon_hf.modeling import BrandonConfig
 
 from .blob import find_checksum
-from .layout import ALIGNMENT, ARCHITECTURE, BLOB_VERSION, FEATURES, MAX_STOPS, PACKED, SHAPE_KEYS, slots, tensors
-from .quantization import Floats, Int8, unpack
-from .tokenizer import CHAT_FORMATS, SPECIAL_IDS, BlobTokenizer
+from .layout import (
+    ALIGNMENT,
+    ARCHITECTURE,
+    BLOB_VERSION,
+    FEATURES,
+    MAX_MERGES,
+    PACKED,
+    SHAPE_KEYS,
+    check_limits,
+    slots,
+    tensors,
+)
+from .quantization import Floats, Int8, check_columns, unpack
+from .tokenizer import SPECIAL_IDS, BlobTokenizer
+from .tokenizer_rules import check_tokenizer
 
 
 @dataclass(frozen=True)
@@ -107,12 +119,25 @@ def read_blob(path: str | os.PathLike[str]) -> Blob:
 
 
 class _BoundedReader(GGUFReader):
-    """gguf-py's reader, which otherwise takes what lies beyond the end of the file as empty."""
+    """gguf-py's reader, which otherwise takes what lies beyond the end as empty, and numbers of arrays one by one."""
 
     def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> npt.NDArray[Any]:
         if offset + int(count) * np.dtype(dtype).itemsize > len(self.data):
             raise ValueError("a count or length reaches beyond the end of the file")
         return super()._get(offset, dtype, count, override_order)
+
+    def _get_field_parts(
+        self, orig_offs: int, raw_type: int
+    ) -> tuple[int, list[npt.NDArray[Any]], list[int], list[GGUFValueType]]:
+        if raw_type == GGUFValueType.ARRAY:
+            kind, count = self._get(orig_offs, np.uint32), self._get(orig_offs + 4, np.uint64)
+            dtype = self.gguf_scalar_to_np.get(GGUFValueType(kind[0]))
+            if dtype is not None and count[0]:  # all numbers are one part
+                values = self._get(orig_offs + 12, dtype, count[0])
+                return 12 + values.nbytes, [kind, count, values], [2], [GGUFValueType.ARRAY, GGUFValueType(kind[0])]
+            if count[0] > MAX_MERGES:
+                raise ValueError(f"an array has {count[0]} texts; none of a blob has more than {MAX_MERGES}")
+        return super()._get_field_parts(orig_offs, raw_type)
 
 
 def _verified_checksum(data: bytes) -> int:
@@ -152,14 +177,10 @@ def _build(path: Path, reader: GGUFReader, checksum: int) -> Blob:
     present = tuple(name for bit, name in enumerate(FEATURES) if features >> bit & 1)
     name = keys.text("general.name", "")
     tokenizer, stop_ids = _read_tokenizer(keys)
-    config = _read_config(keys, present, bits, tokenizer, len(reader.tensors))
+    config = _read_config(keys, present, bits, tokenizer)
     if unknown := keys.unread(f"{ARCHITECTURE}."):
         raise ValueError(f"key {unknown[0]} is not part of the format")
-    for token_id in (*tokenizer.ids.values(), *stop_ids):
-        if not 0 <= token_id < config.vocab_size:
-            raise ValueError(f"id {token_id} is outside the vocabulary of {config.vocab_size}")
-    if len(tokenizer.tokens) != config.vocab_size:
-        raise ValueError(f"it has {len(tokenizer.tokens)} tokens for vocab_size={config.vocab_size}")
+    check_tokenizer(tokenizer, stop_ids, config.vocab_size)
     blob = Blob(
         path=path,
         size=path.stat().st_size,
@@ -190,8 +211,11 @@ class _Keys:
             if default is None:
                 raise ValueError(f"key {name} is missing")
             return default
-        if found.types != kinds and not (found.types == kinds[:1] and not found.data):  # an empty array has no type
-            raise ValueError(f"key {name} is of type {[kind.name for kind in found.types]}")
+        types = list(found.types)
+        if types == [GGUFValueType.ARRAY]:  # an empty one; gguf-py leaves out of what
+            types.append(GGUFValueType(found.parts[3][0]))
+        if types != kinds:
+            raise ValueError(f"key {name} is of type {[kind.name for kind in types]}")
         return found.contents()
 
     def integer(self, name: str, default: int | None = None) -> int:
@@ -217,9 +241,7 @@ class _Keys:
         return sorted(name for name in self.fields.keys() - self.read if name.startswith(prefix))
 
 
-def _read_config(
-    keys: _Keys, present: tuple[str, ...], bits: int, tokenizer: BlobTokenizer, tensor_count: int
-) -> BrandonConfig:
+def _read_config(keys: _Keys, present: tuple[str, ...], bits: int, tokenizer: BlobTokenizer) -> BrandonConfig:
     shape: dict[str, Any] = {attribute: keys.own(key) for key, attribute in SHAPE_KEYS.items()}
     unique = shape.pop("num_unique_blocks")
     if {"value_residual_add", "value_residual_learned"} <= set(present):
@@ -237,10 +259,12 @@ def _read_config(
         eos_token_id=tokenizer.ids.get("eos"),
         pad_token_id=tokenizer.ids.get("padding"),
     )
+    check_limits(config)
     if unique != config.num_unique_blocks:
         raise ValueError(f"unique_block_count is {unique}; the other counts give {config.num_unique_blocks}")
-    if unique > tensor_count:
-        raise ValueError(f"unique_block_count is {unique}, but there are only {tensor_count} tensors")
+    for slot in slots(config, bits)[1][0]:
+        if slot.bits:
+            check_columns(slot.shape[1], slot.bits)
     return config
 
 
@@ -249,38 +273,27 @@ def _read_tokenizer(keys: _Keys) -> tuple[BlobTokenizer, tuple[int, ...]]:
     kind = keys.text(f"{prefix}model")
     if kind not in ("gpt2", "llama"):
         raise ValueError(f"tokenizer.ggml.model is {kind!r}, not 'gpt2' or 'llama'")
-    if kind == "gpt2" and (rule := keys.text(f"{prefix}pre")) != "brandon":
+    byte_level = kind == "gpt2"
+    rule = keys.text(f"{prefix}pre", None if byte_level else "")
+    if byte_level and rule != "brandon":
         raise ValueError(f"tokenizer.ggml.pre is {rule!r}, not 'brandon'")
-    chat_format = keys.text(f"{ARCHITECTURE}.chat_format")
-    if chat_format not in CHAT_FORMATS:
-        raise ValueError(f"chat_format is {chat_format!r}, not one of {', '.join(CHAT_FORMATS)}")
     stop_ids = tuple(keys.array(f"{ARCHITECTURE}.stop_token_ids", GGUFValueType.INT32))
-    if len(stop_ids) > MAX_STOPS:
-        raise ValueError(f"stop_token_ids has {len(stop_ids)} ids, more than {MAX_STOPS}")
+    merges = keys.array(f"{prefix}merges", GGUFValueType.STRING, None if byte_level else [])
     ids = {name: keys.integer(f"{prefix}{name}_token_id", -1) for name in SPECIAL_IDS}
-    tokens = keys.array(f"{prefix}tokens", GGUFValueType.STRING)
-    types = keys.array(f"{prefix}token_type", GGUFValueType.INT32)
-    if len(set(tokens)) < len(tokens):
-        raise ValueError("a token occurs twice")
     described = BlobTokenizer(
         kind=kind,
-        tokens=tokens,
-        types=types,
+        tokens=keys.array(f"{prefix}tokens", GGUFValueType.STRING),
+        types=keys.array(f"{prefix}token_type", GGUFValueType.INT32),
         ids={name: index for name, index in ids.items() if index >= 0},
-        add_bos=keys.flag(f"{prefix}add_bos_token"),
+        add_bos=keys.flag(f"{prefix}add_bos_token", False),
         chat_template=keys.text("tokenizer.chat_template", ""),
-        chat_format=chat_format,
-        merges=tuple(keys.array(f"{prefix}merges", GGUFValueType.STRING)) if kind == "gpt2" else (),
-        scores=tuple(keys.array(f"{prefix}scores", GGUFValueType.FLOAT32)) if kind == "llama" else (),
+        chat_format=keys.text(f"{ARCHITECTURE}.chat_format"),
+        merges=tuple(merges) if byte_level else (),
+        scores=tuple(keys.array(f"{prefix}scores", GGUFValueType.FLOAT32, [] if byte_level else None)),
         charsmap=bytes(keys.array(f"{prefix}precompiled_charsmap", GGUFValueType.UINT8, [])),
-        add_space_prefix=kind == "llama" and keys.flag(f"{prefix}add_space_prefix"),
-        remove_extra_whitespaces=kind == "llama" and keys.flag(f"{prefix}remove_extra_whitespaces"),
+        add_space_prefix=keys.flag(f"{prefix}add_space_prefix", True),
+        remove_extra_whitespaces=keys.flag(f"{prefix}remove_extra_whitespaces", True),
     )
-    for name, values in (("token_type", types), *([("scores", described.scores)] if kind == "llama" else [])):
-        if len(values) != len(tokens):
-            raise ValueError(f"tokenizer.ggml.{name} has {len(values)} entries for {len(tokens)} tokens")
-    if described.add_bos and "bos" not in described.ids:
-        raise ValueError("add_bos_token is true, but there is no bos_token_id")
     return described, stop_ids
 
 
@@ -310,8 +323,8 @@ def _check_values(blob: Blob) -> None:
     for name, tensor in blob.tensors.items():
         if tensor.type == "F32" and not np.isfinite(tensor.array).all():
             raise ValueError(f"tensor {name} holds numbers that are not finite")
-        if name.endswith(".scale") and (tensor.array < 0).any():
-            raise ValueError(f"tensor {name} holds a negative scale")
+        if name.endswith(".scale") and np.signbit(tensor.array).any():
+            raise ValueError(f"tensor {name} holds a negative scale, or -0.0")
     shared, blocks = slots(blob.config, blob.bits)
     for slot in [*shared, *(slot for block in blocks for slot in block)]:
         if slot.bits:

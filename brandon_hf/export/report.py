@@ -13,20 +13,17 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from brandon_hf.files import file_written_aside
-from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
+from brandon_hf.modeling import BrandonForCausalLM
 
 from .blob import parameters_as_used
 from .layout import slots
+from .memory import Budget, Measure, memory_budget
 from .quantization import Floats
 from .reading import Blob
 from .reference import Reference
 
 # Of each id but the first: its log-probability in nats, and whether it was the most probable.
 Score = Callable[[Sequence[int]], tuple[Sequence[float], Sequence[bool]]]
-
-MIB = 2**20
-LIMITS = {"24 MiB": 24 * MIB, "PlayStation 2 (32 MB less 2 MB)": 30 * MIB}
-_BATCH = 12  # rows of a prompt that the engine computes at once, unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -52,40 +49,6 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Bytes that the engine needs for a context, all computed from the shape.
-
-    Args:
-        context: In tokens, without registers.
-        weights: As stored; kernels that want 8 bits unpack smaller ones.
-        activations, tokenizer: The tokenizer's is an estimate.
-        cache: By the type of its numbers.
-        total: By the type of the cache.
-        fits: For each of `LIMITS`, whether the total does, by the type of the cache.
-    """
-
-    context: int
-    weights: int
-    activations: int
-    tokenizer: int
-    cache: dict[str, int]
-    total: dict[str, int]
-    fits: dict[str, dict[str, bool]]
-
-    def __str__(self) -> str:
-        lines = [f"memory for a context of {self.context} tokens, in KiB:"]
-        common = {"weights": self.weights, "activations": self.activations, "tokenizer (estimate)": self.tokenizer}
-        lines += [f"  {name:<22}{size / 1024:>10,.0f}" for name, size in common.items()]
-        for kind, size in self.cache.items():
-            fits = ", ".join(
-                f"{name}: {'fits' if by_kind[kind] else 'too large'}" for name, by_kind in self.fits.items()
-            )
-            total = self.total[kind] / 1024
-            lines.append(f"  {'cache in ' + kind:<22}{size / 1024:>10,.0f}  sum {total:>8,.0f}  {fits}")
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
 class ExportReport:
     """What `brandon export` prints.
 
@@ -99,7 +62,8 @@ class ExportReport:
         text_tokens: Tokens of the text whose loss is measured.
         before: Loss of the model in float32, by transformers.
         after: Loss of the blob, by the reference.
-        engine: Loss of the blob, by the compiled engine; `None` where that is not built.
+        engine: Loss of the blob, by the compiled engine; `None` where that did not run it.
+        no_engine: Why it did not.
         agreement: Share of tokens after which both find the same one most probable.
         budget: Memory.
     """
@@ -116,6 +80,7 @@ class ExportReport:
     agreement: float
     budget: Budget
     engine: Loss | None = None
+    no_engine: str = ""
 
     def __str__(self) -> str:
         change = 100 * (self.after.perplexity / self.before.perplexity - 1)
@@ -138,6 +103,8 @@ class ExportReport:
                 f"by the compiled engine: perplexity {self.engine.perplexity:,.3f}, "
                 f"{self.engine.bits_per_byte:.4f} bits per byte"
             )
+        elif self.no_engine:
+            lines.append(f"the compiled engine did not run it: {self.no_engine}")
         lines.append(str(self.budget))
         return "\n".join(lines)
 
@@ -154,6 +121,8 @@ def export_report(
     text: str,
     context: int | None = None,
     score: Score | None = None,
+    measure_ram: Measure | None = None,
+    no_engine: str = "",
 ) -> ExportReport:
     """Compare a blob with what it was made of.
 
@@ -163,11 +132,13 @@ def export_report(
         text: What to measure the loss on, in windows of the model's context.
         context: Of the memory budget, in tokens. Default: the model's.
         score: `score` of an engine that has the blob.
+        measure_ram: What such engines take.
+        no_engine: Why there is none.
 
     Raises:
         ValueError: The text is too short, or the context longer than the model's.
     """
-    budget = memory_budget(blob, context)
+    budget = memory_budget(blob, context, measure_ram)
     windows = text_windows(tokenizer, text, model.config.max_position_embeddings)
     size = len(text.encode())
     reference = Reference(blob)
@@ -187,6 +158,7 @@ def export_report(
         agreement=float(np.mean(before.best == after.best)),
         budget=budget,
         engine=loss_of(_scored(score, windows), size) if score else None,
+        no_engine=no_engine,
     )
 
 
@@ -266,54 +238,9 @@ def _scored(score: Score, windows: list[list[int]]) -> npt.NDArray[np.float64]:
     return -np.concatenate(scores).astype(np.float64)
 
 
-def memory_budget(blob: Blob, context: int | None = None) -> Budget:
-    """What the engine needs for a context, by default the model's.
-
-    Raises:
-        ValueError: The context is longer than the model's or not positive.
-    """
-    config = blob.config
-    check_context(config, context)
-    context = config.max_position_embeddings if context is None else context
-    positions = -(-(config.num_registers + context) // 16) * 16
-    numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * positions
-    scales = 2 * config.num_hidden_layers * config.num_key_value_heads * positions
-    cache = {"fp32": 4 * numbers, "fp16": 2 * numbers, "int8": numbers + 4 * scales}
-    weights = sum(tensor.size for tensor in blob.tensors.values())
-    activations = _activation_bytes(config, context, positions)
-    tokenizer = _tokenizer_bytes(blob)
-    total = {kind: weights + activations + tokenizer + size for kind, size in cache.items()}
-    fits = {name: {kind: size <= limit for kind, size in total.items()} for name, limit in LIMITS.items()}
-    return Budget(context, weights, activations, tokenizer, cache, total, fits)
-
-
-def check_context(config: BrandonConfig, context: int | None) -> None:
-    """Raise `ValueError` if a model was not made for a context."""
-    if context is not None and not 0 < context <= config.max_position_embeddings:
-        raise ValueError(
-            f"context={context} must be 1 to {config.max_position_embeddings}, what the model was made for"
-        )
-
-
-def _activation_bytes(config: BrandonConfig, context: int, positions: int) -> int:
-    """Of a batch: the states of a loop, those inside a layer, their int8 copies; then logits, history and scratch."""
-    width, size, vocabulary = config.hidden_size, config.head_dim, config.vocab_size
-    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-    up = config.intermediate_size * (2 if config.mlp_type == "swiglu" else 1)
-    states = config.layers_per_loop + 1 if config.depth_weighted_average else 0
-    in_layer = 3 * width + (2 * heads + 3 * kv_heads + 1) * size + heads + up
-    integers = max(width, heads * size, config.intermediate_size)
-    scratch = heads // kv_heads * positions + 16 * size
-    return _BATCH * (4 * (states * width + in_layer) + integers) + 4 * (2 * vocabulary + context + scratch)
-
-
-def _tokenizer_bytes(blob: Blob) -> int:
-    """Spellings, and tables of about 16 bytes per token and per merge."""
-    spellings = sum(len(token.encode()) for token in blob.tokenizer.tokens)
-    return spellings + 16 * (len(blob.tokenizer.tokens) + len(blob.tokenizer.merges)) + len(blob.tokenizer.charsmap)
-
-
-def describe_blob(blob: Blob, with_tensors: bool = False, context: int | None = None) -> str:
+def describe_blob(
+    blob: Blob, with_tensors: bool = False, context: int | None = None, measure: Measure | None = None
+) -> str:
     """What `brandon inspect` prints."""
     config: Any = blob.config
     kinds = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE"}
@@ -328,7 +255,7 @@ def describe_blob(blob: Blob, with_tensors: bool = False, context: int | None = 
         f"tokenizer: {kinds[blob.tokenizer.kind]}, {len(blob.tokenizer.merges)} merges, chat format "
         f"{blob.tokenizer.chat_format}, stops at {list(blob.stop_ids)}, "
         f"special ids {', '.join(f'{name} {index}' for name, index in blob.tokenizer.ids.items())}",
-        str(memory_budget(blob, context)),
+        str(memory_budget(blob, context, measure)),
     ]
     if with_tensors:
         lines.append(f"{'tensor':<28}{'type':>5}{'shape':>16}{'bytes':>12}{'offset':>12}")

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerFast
 
 from brandon_hf.tokenization.chat_template import IM_END, IM_START, chatml_template
-from brandon_hf.tokenization.sentencepiece_import import SPACE, _convert
+from brandon_hf.tokenization.sentencepiece_import import SPACE, convert_sentencepiece
 from brandon_hf.tokenization.sentencepiece_model import (
     BYTE,
     CONTROL,
@@ -26,7 +26,7 @@ from brandon_hf.tokenization.sentencepiece_model import (
 from brandon_hf.tokenization.stock import stock_tokenizer
 from brandon_hf.tokenization.train import PRETOKENIZATION_REGEX
 
-CHAT_FORMATS = ("none", "chatml", "chatml-spaced")
+CHAT_FORMATS = {"gpt2": "chatml", "llama": "chatml-spaced"}  # that a tokenizer may have instead of "none"
 SPECIAL_IDS = ("bos", "eos", "padding", "unknown", "eot")
 _NAMED = {"bos": "bos_token", "eos": "eos_token", "padding": "pad_token", "unknown": "unk_token"}
 
@@ -53,7 +53,7 @@ class BlobTokenizer:
         ids: Of `bos`, `eos`, `padding`, `unknown` and `eot`.
         add_bos: Whether a plain text begins with bos.
         chat_template: Jinja, or empty.
-        chat_format: One of `CHAT_FORMATS`.
+        chat_format: `"none"` or the kind's own of `CHAT_FORMATS`.
     """
 
     kind: str
@@ -150,7 +150,7 @@ def _describe_byte_level(
         types=types,
         merges=tuple(" ".join(pair) for pair in model["merges"]),
         add_bos=_adds_bos(tokenizer),
-        **_specials(tokenizer),
+        **_specials(tokenizer, "gpt2"),
     )
 
 
@@ -177,7 +177,7 @@ def _describe_sentencepiece(
         add_space_prefix=normalizer.normalize_str("a").startswith(SPACE),
         remove_extra_whitespaces=normalizer.normalize_str("a  a").endswith(f"a{SPACE}a"),
         add_bos=_adds_bos(tokenizer),
-        **_specials(tokenizer),
+        **_specials(tokenizer, "llama"),
     )
     again = build_tokenizer(described, tokenizer.model_max_length)
     rebuilt = json.loads(again.backend_tokenizer.to_str())
@@ -228,7 +228,7 @@ def _build_sentencepiece(described: BlobTokenizer, model_max_length: int) -> Pre
     keeps_tilde = bool(described.charsmap) and "\uff5e" in normalizers.Precompiled(described.charsmap).normalize_str(
         "\uff5e"
     )
-    return _convert(
+    return convert_sentencepiece(
         SentencePieceModel(
             pieces=pieces,
             model_type="bpe",
@@ -279,25 +279,25 @@ def _adds_bos(tokenizer: PreTrainedTokenizerFast) -> bool:
     return ids != plain
 
 
-def _specials(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+def _specials(tokenizer: PreTrainedTokenizerFast, kind: str) -> dict[str, Any]:
     ids = {name: getattr(tokenizer, f"{attribute}_id") for name, attribute in _NAMED.items()}
     ids["eot"] = tokenizer.get_vocab().get(IM_END)
     return {
         "ids": {name: index for name, index in ids.items() if index is not None},
         "chat_template": tokenizer.chat_template or "",
-        "chat_format": find_chat_format(tokenizer),
+        "chat_format": find_chat_format(tokenizer, kind),
     }
 
 
-def find_chat_format(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Which of `CHAT_FORMATS` the tokenizer's own template writes, by what it makes of example chats."""
+def find_chat_format(tokenizer: PreTrainedTokenizerFast, kind: str) -> str:
+    """`kind`'s own of `CHAT_FORMATS` if the tokenizer's template writes it, by what it makes of example chats."""
     if not tokenizer.chat_template or not {IM_START, IM_END} <= tokenizer.get_vocab().keys():
         return "none"
-    candidates = {"chatml-spaced": chatml_template(bos=False, separate_segments=True)}
-    if tokenizer.bos_token:
-        candidates["chatml"] = chatml_template()
+    if kind == "gpt2" and not tokenizer.bos_token:
+        return "none"
+    template = chatml_template() if kind == "gpt2" else chatml_template(bos=False, separate_segments=True)
     own = _render(tokenizer, None)
-    return next((name for name, template in candidates.items() if own and _render(tokenizer, template) == own), "none")
+    return CHAT_FORMATS[kind] if own and _render(tokenizer, template) == own else "none"
 
 
 def _render(tokenizer: PreTrainedTokenizerFast, template: str | None) -> list[str] | None:

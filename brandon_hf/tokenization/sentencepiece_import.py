@@ -72,12 +72,13 @@ def import_sentencepiece(path: str | os.PathLike[str], model_max_length: int = 5
     """
     model = read_sentencepiece_model(path)
     try:
-        return _convert(model, model_max_length)
+        return convert_sentencepiece(model, model_max_length)
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)} cannot be converted exactly: {error}") from error
 
 
-def _convert(model: SentencePieceModel, model_max_length: int) -> PreTrainedTokenizerFast:
+def convert_sentencepiece(model: SentencePieceModel, model_max_length: int) -> PreTrainedTokenizerFast:
+    """As `import_sentencepiece`, of a model in memory; its errors do not name a file."""
     _refuse_unsupported(model)
     vocab = {piece.text: index for index, piece in enumerate(model.pieces)}
     if len(vocab) < len(model.pieces):

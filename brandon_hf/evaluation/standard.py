@@ -1,5 +1,6 @@
 """Protocol `standard`: lm-evaluation-harness, called as a library."""
 
+import functools
 import io
 import logging
 import math
@@ -12,6 +13,7 @@ from typing import Any
 
 import datasets
 from lm_eval import evaluator
+from lm_eval import utils as lm_eval_utils
 from lm_eval.api.metrics import aggregate_subtask_metrics, pooled_sample_stderr, unweighted_mean_stderr
 from lm_eval.tasks import TaskManager
 
@@ -26,7 +28,7 @@ def evaluate_standard(
     model: ScoringModel, tasks: Sequence[str], data: Path | None, limit: int | None
 ) -> tuple[Results, Outcomes]:
     """The metrics of each lm-eval task, and the outcome of each example."""
-    with TemporaryDirectory() as folder, _quiet():
+    with TemporaryDirectory() as folder, _quiet(), _templates_compiled_once():
         write_tasks(Path(folder), tasks, data)
         manager = TaskManager(include_path=folder, include_defaults=False)
         model.truncated.clear()
@@ -80,6 +82,17 @@ def _per_token(pages: Outcomes) -> dict[str, Any]:
         "token_perplexity": math.exp(-totals["loglikelihood"] / totals["tokens"]),
         **{name: totals[name] for name in ("tokens", "bytes", "words")},
     }
+
+
+@contextmanager
+def _templates_compiled_once() -> Iterator[None]:
+    """lm-eval compiles the templates of a task anew for every example."""
+    compile_template = lm_eval_utils.env.from_string
+    lm_eval_utils.env.from_string = functools.cache(compile_template)
+    try:
+        yield
+    finally:
+        lm_eval_utils.env.from_string = compile_template
 
 
 @contextmanager

@@ -342,7 +342,7 @@ case("WEIGHT_RANGE", "-128 in output.weight", poke("output.weight", -1, b"\x80")
 case("NOT_FINITE", "negative scale in output.scale", poke("output.scale", 0, struct.pack("<f", -1)), "four-bits")
 case("CHECKSUM", "another checksum", lambda parts: parts.join(checksum=1))
 case("CHECKSUM", "a byte changed", lambda parts: parts.join()[:-5000] + b"!" + parts.join()[-4999:])
-case("CHECKSUM", "a byte after the end", lambda parts: parts.join() + b"\0")
+case("TENSOR_OVERLAP", "a byte after the end", lambda parts: parts.join() + b"\0")
 
 # --- the table of tensors: each for every tensor ---------------------------------------------------------------------
 

@@ -123,10 +123,7 @@ def test_a_file_that_ends_early_is_refused_wherever_it_ends(driver, good, kind, 
     header = len(data) - sum(-(-len(tensor.data) // 2048) * 2048 for tensor in good[kind].tensors)
     statuses = driver.ask("cut", data[:header], step=step)
     assert statuses == ["NOT_GGUF" if at < 4 else "TRUNCATED" for at in range(0, header, step)]
-    last = len(good[kind].tensors[-1].data)
-    statuses = driver.ask("cut", data, header, step=509)
-    complete = [at >= len(data) - 2048 + last for at in range(header, len(data), 509)]  # but for zeros at the end
-    assert statuses == ["CHECKSUM" if all_there else "TRUNCATED" for all_there in complete]
+    assert set(driver.ask("cut", data, header, step=509)) == {"TRUNCATED"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,6 +14,7 @@ COMMANDS = {
     "distill": ("phase", "phase 2 of a recipe: learn from a teacher"),
     "sft": ("phase", "phase 3 of a recipe: instruction tuning on chats"),
     "prefer": ("phase", "optional phase 4 of a recipe: DPO or GRPO against repetition"),
+    "make-chats": ("make_chats", "make chats for instruction tuning from plain text and from tables"),
     "import": ("import_", "turn an exported file, or a checkpoint of the original implementation, into a model folder"),
     "export": ("export", "write a model as one file for the engine, or as llama.cpp loads it"),
     "inspect": ("inspect_", "show what an exported file holds"),

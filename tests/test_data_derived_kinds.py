@@ -1,0 +1,293 @@
+"""What each kind of derived chats asks, its answers do: worked out again here, by other code."""
+
+import json
+import random
+import re
+
+import pytest
+
+from brandon_hf.data.derived import derived_chats
+from brandon_hf.data.derived.dictionary import definitions, entries
+from brandon_hf.data.derived.numbers import WORDS
+from brandon_hf.data.derived.plain_sentences import plain_sentences
+from brandon_hf.data.derived.rewriting import misspelled
+from brandon_hf.data.derived.textbooks import explanations
+from brandon_hf.data.derived.wording import ask, ask_about, capital, choose, dressed, with_article
+from brandon_hf.metrics.checks import follows
+from brandon_hf.metrics.instruction import has_items, is_json, is_single_word, says_name, yes_or_no
+
+NUMBER = {
+    **{word: at + 2 for at, word in enumerate(("two", "three", "four", "five", "six"))},
+    **{str(n): n for n in range(2, 7)},
+}
+
+
+def pairs(kind, rows=1500, seed=5):
+    """(question, answer) of chats of one exchange."""
+    for row in derived_chats(None, [kind], seed, held_out=(), rows=rows):
+        turns = [message["content"] for message in row["messages"] if message["role"] != "system"]
+        if len(turns) == 2:
+            yield turns[0], turns[1]
+
+
+def last_number(text):
+    found = re.findall(r"\d+|\b(?:" + "|".join(WORDS) + r")\b", text.lower())
+    return int(found[-1]) if found[-1].isdigit() else WORDS.index(found[-1])
+
+
+def test_sums_are_right():
+    seen = 0
+    value = rf"(\d+|{'|'.join(sorted(WORDS, key=len, reverse=True))})"
+    names = {"plus": "+", "minus": "-", "times": "*", "x": "*", "divided by": "/"}
+    for question, answer in pairs("numbers", 3000):
+        if found := re.search(rf"\b{value} (\+|-|\*|/|x|plus|minus|times|divided by) {value}\b", question.lower()):
+            first, sign, second = found.groups()
+            a, b = (int(one) if one.isdigit() else WORDS.index(one) for one in (first, second))
+            sign = names.get(sign, sign)
+            right = {"+": a + b, "-": a - b, "*": a * b, "/": a / b}[sign]
+            assert last_number(answer) == right, (question, answer)
+            seen += 1
+    assert seen > 300
+
+
+def test_little_stories_with_numbers_are_right():
+    seen = 0
+    for question, answer in pairs("numbers", 3000):
+        if not re.search(r"\bhow many\b.*\?$|how many", question.lower()) or "Count" in question:
+            continue
+        values = [
+            last_number(found)
+            for found in re.findall(
+                r"\d+|\b(?:" + "|".join(WORDS) + r")\b", question.lower().replace("every one", "").replace("a day", "")
+            )
+        ]
+        if len(values) != 2 or "times does" in question:
+            continue
+        a, b = values
+        assert last_number(answer.split()[-1] if answer.startswith("The") else answer) in (
+            a + b,
+            a - b,
+            a * b,
+            a / b,
+        ), (question, answer)
+        seen += 1
+    assert seen > 200
+
+
+def test_sorted_numbers_are_sorted():
+    seen = 0
+    for question, answer in pairs("numbers", 3000):
+        if re.search(r"\b(?:sort|order|arrange|put)\b", question.lower()):
+            values = [int(found) for found in re.findall(r"\d+", answer)]
+            assert sorted(values) == sorted(int(found) for found in re.findall(r"\d+", question)), question
+            down = re.search(r"from large|from the largest|from high|descending", question) is not None
+            assert values == sorted(values, reverse=down), (question, answer)
+            seen += 1
+    assert seen > 50
+
+
+def test_lists_have_as_many_items_as_asked_for_in_the_form_asked_for():
+    seen = 0
+    for question, answer in pairs("lists", 3000):
+        found = re.search(r"\b(two|three|four|five|six|[2-6])\b", question.lower())
+        if not found or not re.search(
+            r"\b(?:name|list|give|tell|write|mention|show|need|think|please)\b", question.lower()
+        ):
+            continue
+        if re.search(r"sort|order|put|alphabet|in (?:a|one) sentence", question.lower()) or (
+            " and " in answer and "hide" in answer
+        ):
+            continue
+        count = NUMBER[found[1]]
+        assert has_items(answer, count) or "JSON" in question, (question, answer)
+        if "JSON" in question:
+            assert len(json.loads(answer)) == count
+        if "numbered" in question:
+            assert answer.startswith("1. ")
+        if "bullet" in question or "dashes" in question:
+            assert answer.startswith("- ")
+        if "own line" in question or "separate lines" in question:
+            assert answer.count("\n") == count - 1
+            assert not answer.startswith(("-", "1."))
+        seen += 1
+    assert seen > 700
+
+
+def test_formats_are_kept():
+    seen = dict.fromkeys(("upper", "lower", "json", "word", "begin", "end", "sentences", "most", "words"), 0)
+    count = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+    for question, answer in pairs("formats", 4000):
+        checks = []
+        low = question.lower()
+        if re.search(r"(?:in|use only) capital|upper case|in capitals", low):
+            checks, name = [{"kind": "upper_case"}], "upper"
+        elif re.search(r"small letters|lower case|no capital|without capital", low):
+            checks, name = [{"kind": "lower_case"}], "lower"
+        elif "json" in low:
+            assert is_json(answer), (question, answer)
+            name = "json"
+        elif re.search(r"one word|single word|just one|one-word", low):
+            assert is_single_word(answer), (question, answer)
+            name = "word"
+        elif found := re.search(r'(?:begin|start).*?"(\w+(?: \w+)?)"', low):
+            checks, name = [{"kind": "starts_with", "value": found[1]}], "begin"
+        elif found := re.search(r'(?:end|finish|last word).*?"(\w+)"', low):
+            checks, name = [{"kind": "ends_with", "value": [found[1], found[1] + "."]}], "end"
+        elif found := re.search(r"(?:most|no more than|not more than|in) (\w+) words", low):
+            most = count.get(found[1]) or {**{w: n for n, w in enumerate(WORDS)}}.get(found[1]) or int(found[1])
+            checks, name = [{"kind": "max_words", "value": most}], "most"
+        elif found := re.search(r"(one|two|three) sentence", low):
+            checks, name = [{"kind": "sentences", "value": count[found[1]]}], "sentences"
+        elif found := re.search(r"\b(two|three|four|five|six|[2-6]) words", low):
+            assert len(answer.split()) == NUMBER[found[1]], (question, answer)
+            name = "words"
+        else:
+            continue
+        assert not checks or follows(answer, checks), (question, answer)
+        seen[name] += 1
+    assert min(seen.values()) > 40, seen
+
+
+def test_copies_and_spellings_are_exact():
+    copies = spelled = 0
+    for question, answer in pairs("words", 4000):
+        if re.match(r"(?:please )?(?:repeat after me|copy|repeat this|say exactly|echo)", question.lower()):
+            assert question.split(":", 1)[1].strip().strip('"') == answer, (question, answer)
+            copies += 1
+        if re.search(r"hyphen|dash", question):
+            assert re.fullmatch(r"(?:[a-z]-)+[a-z]\.?", answer), (question, answer)
+            assert answer.rstrip(".").replace("-", "") in question.lower()
+            spelled += 1
+    assert copies > 100
+    assert spelled > 100
+
+
+def test_words_are_put_in_alphabetical_order():
+    seen = 0
+    for question, answer in pairs("words", 3000):
+        if "alphabetical order" in question.lower() or "alphabetically" in question.lower():
+            words = re.findall(r"[a-z]+", answer)
+            assert words == sorted(words), (question, answer)
+            assert len(words) > 2
+            assert all(word in question for word in words)
+            seen += 1
+    assert seen > 50
+
+
+def test_yes_or_no_is_answered_with_yes_or_no():
+    answers = [yes_or_no(answer) for question, answer in pairs("facts", 3000) if "yes or no" in question.lower()]
+    assert None not in answers
+    assert 0.4 < sum(answers) / len(answers) < 0.6
+    assert len(answers) > 100
+
+
+def test_who_is_asked_for_the_name_says_brandon():
+    asked = [
+        (q, a)
+        for q, a in pairs("identity", 500)
+        if re.search(r"^(?:what is|what's|tell me|may i know) your name|^who are you", q.lower())
+    ]
+    assert len(asked) > 20
+    for question, answer in asked:
+        assert says_name(answer, "Brandon"), (question, answer)
+
+
+def test_a_conversation_remembers_the_name_of_the_user():
+    seen = 0
+    for row in derived_chats(None, ["conversation"], 2, held_out=(), rows=800):
+        turns = [message["content"] for message in row["messages"] if message["role"] != "system"]
+        for question, answer in zip(turns[2::2], turns[3::2], strict=True):
+            met = re.search(r"Nice to meet you, (\w+)", turns[1])
+            if met and re.search(r"my name\?|who am i\?", question.lower()):
+                assert met[1] in answer
+                seen += 1
+    assert seen > 30
+
+
+def test_what_cannot_be_known_is_not_invented():
+    rows = [
+        (q, a)
+        for q, a in pairs("conversation", 1500)
+        if re.search(r"weather|what time is it|what day is it", q.lower())
+    ]
+    assert len(rows) > 15
+    for question, answer in rows:
+        assert re.search(r"do not know|cannot|look at", answer), (question, answer)
+
+
+# Parts
+
+
+def test_alternatives_nest_and_slots_are_never_read_as_templates():
+    rng = random.Random(0)
+    seen = {choose(rng, "[a|b [c|d]] {x}", {"x": "[e|f] {x}"}) for _ in range(100)}
+    assert seen == {f"{one} [e|f] {{x}}" for one in ("a", "b c", "b d")}
+
+
+def test_requests_are_varied_and_keep_their_words():
+    rng = random.Random(0)
+    seen = {ask(rng, "Name three {k}.", k="trees") for _ in range(400)}
+    assert len(seen) > 20
+    assert all("ame three trees" in one for one in seen)
+    about = {ask_about(rng, "Count the words", "A cat sleeps.") for _ in range(400)}
+    assert len(about) > 30
+    assert all("A cat sleeps." in one and "ount the words" in one for one in about)
+    assert all(not re.search(r"\w:\?|\.:|\?:|::|\.\.$", one) for one in seen | about)
+
+
+@pytest.mark.parametrize(
+    ("noun", "said"),
+    [("owl", "an owl"), ("hour", "an hour"), ("university", "a university"), ("dog", "a dog"), ("uncle", "an uncle")],
+)
+def test_articles_follow_the_sound(noun, said):
+    assert with_article(noun) == said
+
+
+def test_a_large_first_letter_also_after_a_quotation_mark():
+    assert capital('"red" is a word') == '"Red" is a word'
+    assert dressed(random.Random(1), "") == ""
+
+
+def test_a_misspelled_word_is_never_the_word():
+    rng = random.Random(0)
+    for word in ("letter", "aaaaa", "house", "banana"):
+        assert all(misspelled(rng, word) != word for _ in range(200))
+
+
+def test_only_sentences_that_stand_alone_are_taken():
+    text = (
+        'The dog ran home. "Come here," said the man. And then it rained a lot. This was not good for them. '
+        "Short one. The cat (a tabby) slept on the mat. My father bought three red apples."
+    )
+    assert list(plain_sentences(iter([text]))) == ["The dog ran home.", "My father bought three red apples."]
+
+
+def test_dictionary_lines_are_read_and_unclear_meanings_left_out():
+    lines = [f"w{n} (noun): a large animal that eats warm grass every day." for n in range(60)]
+    lines += [
+        "beast (noun): a large animal that eats grass. Example: The beast eats warm grass. Similar words: animal.",
+        "no entry",
+    ]
+    lines += ["beast (verb): to animal (especially of horses)."] + ["animal (noun): a beast." for _ in range(3)]
+    found = entries(iter(["\n".join(lines)]))
+    assert len(found) == 65
+    assert found[60] == ("beast", "noun", "a large animal that eats grass", "The beast eats warm grass.", ("animal",))
+    odd = [
+        *lines,
+        *(f"z{n} (noun): a thing. Example: The beast eats warm grass." for n in range(10)),
+        *(f"q{n} (noun): a large animal of the genus grass." for n in range(30)),
+    ]
+    made = list(definitions(lambda _: iter(["\n".join(odd)]), random.Random(0)))
+    assert made
+    assert not any("genus" in chat[1]["content"] for chat in made)
+
+
+def test_only_sentences_that_define_become_explanations():
+    text = (
+        "A glacier is a large mass of ice that moves over land. This glacier is a cold place for people to live. "
+        "A glacier is one of the most important topics in this chapter. The glacier is the result of snow. "
+        "Congress is the place where laws are made by people."
+    )
+    text += "\n" + "\n".join(30 * [text.lower().replace("congress", "Congress")])
+    made = list(explanations(lambda _: iter([text]), random.Random(0)))
+    assert [chat[1]["content"] for chat in made] == ["A glacier is a large mass of ice that moves over land."]

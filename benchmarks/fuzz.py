@@ -4,11 +4,12 @@
 
 Builds benchmarks/fuzz/fuzz_engine.c and the engine with AddressSanitizer and UndefinedBehaviorSanitizer: with clang's
 libFuzzer, or where there is no clang with gcc and AFL++ (`afl-gcc-fast`, `afl-fuzz`). Inputs that break the engine are
-kept in FOLDER/crashes, and so is the corpus in FOLDER/work, which the next run goes on with. Exit status 1 if there are
-any crashes.
+kept in FOLDER/crashes, and so is the corpus in FOLDER/work, which the next run goes on with. The page keeps the runs
+before, each with a hash of the engine's files that it ran. Exit status 1 if there are any crashes.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -28,8 +29,8 @@ from brandon_hf.files import file_written_aside
 
 REPO = Path(__file__).parents[1]
 ENGINE = REPO / "brandon_hf/runtime/engine"
-READING = ("api", "blob", "sampler", "sentencepiece", "tokenizer")
-COMPUTING = ("kernels", "kernels_avx2", "kernels_avx512", "math", "model")
+COMPUTING = ("fuzz_engine", "kernels", "kernels_avx2", "kernels_avx512", "math", "model", "weights")
+OUTSIDE = ("main", "kernels_mmi", "platform_freestanding", "platform_posix", "platform_ps2")
 FLAGS = ["-std=c99", "-O1", "-g", "-fno-math-errno", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-psabi"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SLOWEST, LARGEST, MOST_MEMORY = 20, 200_000, 1500  # seconds and bytes of an input, MB
@@ -51,11 +52,12 @@ class Result:
 def build(folder: Path, compiler: str, traced: list[str], plain: list[str], link: list[str]) -> Path:
     """The target as a program; `traced` are the flags of files that read what is fed, `plain` those of all others."""
     seeds = f'-DSEEDS="{folder / "seeds"}"'
-    files = [REPO / "benchmarks/fuzz/fuzz_engine.c", *(ENGINE / f"{name}.c" for name in (*READING, *COMPUTING))]
+    files = [REPO / "benchmarks/fuzz/fuzz_engine.c"]
+    files += sorted(path for path in ENGINE.glob("*.c") if path.stem not in OUTSIDE)
     made = []
     for file in tqdm(files, desc="building", disable=None, leave=False):
         made.append(folder / f"{file.stem}.o")
-        flags = traced if file.stem in READING else plain
+        flags = plain if file.stem in COMPUTING else traced
         command = [compiler, *FLAGS, *SANITIZE, *flags, seeds, f"-I{ENGINE}", "-c", str(file), "-o", str(made[-1])]
         subprocess.run(command, check=True)
     command = [compiler, *SANITIZE, *link, "-Wl,--wrap=bt_take", *map(str, made), "-o", str(folder / "fuzz_engine")]
@@ -133,23 +135,31 @@ def _last(pattern: str, text: str) -> str:
     return str(found[-1]) if found else "0"
 
 
-def render(results: dict[str, Any]) -> str:
-    """The results as a page."""
-    share = results["edges"] / max(results["all_edges"], 1)
+def engine_hash() -> str:
+    """Which engine it is: of the names and contents of its files."""
+    files = sorted(path for path in ENGINE.iterdir() if path.suffix in (".c", ".h", ".inc"))
+    parts = (part for path in files for part in (path.name.encode(), path.read_bytes()))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+def render(runs: list[dict[str, Any]]) -> str:
+    """The runs as a page, the last one first."""
     lines = ["# Fuzzing the engine", "", "Written by `python benchmarks/fuzz.py`."]
     lines += [
         "Damaged and odd blobs, texts, ids and settings, under AddressSanitizer and UndefinedBehaviorSanitizer.",
         "",
     ]
-    lines += ["| fuzzer | executions | seconds | a second | edges reached | crashes |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {results['fuzzer']} | {results['executions']:,} | {results['seconds']:,.0f} "
-        f"| {results['executions'] / max(results['seconds'], 1):,.0f} | {results['edges']:,} ({share:.0%}) "
-        f"| {len(results['crashes'])} |",
-        "",
-        "Edges are counted in the engine, all kernels of this processor's kind, and the target itself.",
-        *(f"- {crash}" for crash in results["crashes"]),
-    ]
+    lines += ["| engine | fuzzer | executions | seconds | a second | edges reached | crashes |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for run in runs:
+        lines.append(
+            f"| {run['engine'] or 'an earlier one'} | {run['fuzzer']} | {run['executions']:,} | {run['seconds']:,.0f} "
+            f"| {run['executions'] / max(run['seconds'], 1):,.0f} "
+            f"| {run['edges']:,} ({run['edges'] / max(run['all_edges'], 1):.0%}) | {len(run['crashes'])} |"
+        )
+    lines += ["", f"An engine is named by a hash of its files; that of the last run is {runs[0]['engine']}. Edges are "]
+    lines[-1] += "counted in the engine, all kernels of this processor's kind, and the target itself."
+    lines += [f"- {run['fuzzer']}: {crash}" for run in runs for crash in run["crashes"]]
     return "\n".join(lines) + "\n"
 
 
@@ -164,6 +174,7 @@ def main() -> int:
     if not clang and not (afl and shutil.which("afl-fuzz")):
         raise SystemExit("fuzzing needs clang with libFuzzer, or AFL++ with afl-gcc-fast")
 
+    engine = engine_hash()  # before somebody changes it
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         for name in ("work", "crashes"):
@@ -175,11 +186,13 @@ def main() -> int:
             kept = Path(tempfile.mkdtemp(prefix="fuzz-"))
             shutil.copytree(folder / "crashes", kept, dirs_exist_ok=True)
             print(f"inputs that broke the engine: {kept}")
-    results = vars(result) | {"environment": environment()}
-    report = render(results)
+    kept_runs = arguments.output.with_suffix(".json")
+    before = json.loads(kept_runs.read_text())["runs"] if kept_runs.exists() else []
+    runs = [{"engine": engine, **vars(result), "environment": environment()}, *before]
+    report = render(runs)
     print(report)
-    with file_written_aside(arguments.output.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps(results, indent=1) + "\n")
+    with file_written_aside(kept_runs) as aside:
+        aside.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
     with file_written_aside(arguments.output.with_suffix(".md")) as aside:
         aside.write_text(report)
     return int(bool(result.crashes))

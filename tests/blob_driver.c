@@ -95,7 +95,7 @@ static void misuse(const bt_source *source) {
         must(!bt_sample(e, &cold) && cold == id, "the colder, the more often the most probable");
     }
     must(!bt_rewind(e, 0) && !bt_eval(e, ids, 1), "what is right goes on");
-    printf("%d", bt_generate(e, 4, stop, NULL, &count));
+    printf("%d", bt_generate(e, 4, 0, stop, NULL, &count));
     must(count == 1, "the token that was reported counts");
     free(arena);
 }

@@ -547,6 +547,22 @@ def test_the_program_writes_what_python_writes(blob, program):
 
 
 @needs_compiler
+@pytest.mark.skipif(
+    not shutil.which("i686-linux-gnu-gcc"), reason="i686-linux-gnu-gcc is not installed (Debian: gcc-i686-linux-gnu)"
+)
+def test_a_program_of_32_bits_writes_what_one_of_64_does(blob, program, tmp_path):
+    flags = "CFLAGS=-O1 -msse2 -mfpmath=sse"  # the older float unit rounds elsewhere
+    make = ["make", "-s", "-C", str(SOURCES), f"OUT={tmp_path}", "CC=i686-linux-gnu-gcc", flags, "LDFLAGS=-static"]
+    subprocess.run([*make, str(tmp_path / "brandon-engine")], check=True, env={**os.environ, "MAKEFLAGS": ""})
+    for name in REPRESENTATIVE:
+        for options in ([], ["--weights", "streamed"], ["--weights", "in-place"], ["--kv", "f16"], ["--kv", "i8"]):
+            call = [str(blob(name)), "--ids", " ".join(map(str, IDS[:5])), "-n", "9", "--print-ids", *options]
+            found = subprocess.run([tmp_path / "brandon-engine", *call], capture_output=True, text=True, check=True)
+            assert len(found.stdout.split()) > 1
+            assert found.stdout == program(*call).stdout, (name, options)
+
+
+@needs_compiler
 def test_the_program_chats_line_by_line_and_begins_anew_when_the_context_is_full(blob, program):
     options = ["-n", 3, "--print-ids"]
     once = program(blob(), "--chat", "Hi", *options).stdout
@@ -656,3 +672,28 @@ def test_a_sentencepiece_model_reads_and_writes_what_transformers_does(tmp_path,
     ]
     for chat in chats:
         assert engine.chat_ids(chat) == tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]
+
+
+@needs_compiler
+def test_a_sentencepiece_models_text_is_what_transformers_decodes(tmp_path, shared, program):
+    tokenizer = import_sentencepiece(shared / "reference_tokenizer/tokenizer_8k.model", CONTEXT)
+    write_model(tiny_model("enhanced", vocab_size=len(tokenizer)), tokenizer, tmp_path / "model.gguf")
+    engine = Engine(tmp_path / "model.gguf")
+    chat, begun = [{"role": "user", "content": "Hi"}], "Hello world"
+    with_space = 0
+    for seed in range(12):
+        sampled = {"max_new_tokens": 5, "temperature": 1.0, "seed": seed}
+        options = ["-n", 5, "-t", 1.0, "--seed", seed]
+        ids = list(engine.generate_ids(engine.chat_ids(chat), **sampled))
+        answer = tokenizer.decode(ids, skip_special_tokens=True)
+        assert engine.chat(chat, **sampled) == answer
+        start = engine.prompt_ids(begun)
+        whole = tokenizer.decode([*start, *engine.generate_ids(start, **sampled)], skip_special_tokens=True)
+        assert begun + "".join(engine.generate(begun, **sampled)) == whole
+        if not (answer + whole).isprintable():  # the program keeps control characters from a terminal
+            continue
+        assert program(engine.path, "--chat", "Hi", *options).stdout == f"{answer}\n"
+        assert program(engine.path, *options, given="Hi\n").stdout == f"{answer}\n"
+        assert begun + program(engine.path, "-p", begun, *options).stdout == f"{whole}\n"
+        with_space += tokenizer.convert_ids_to_tokens(ids[0]).startswith("\u2581")
+    assert with_space  # which transformers leaves out

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from tokenizer_runner import (
     documents,
     pack,
     status_of,
+    steps_of,
     texts,
     with_token,
     with_type,
@@ -156,7 +158,7 @@ def test_a_chat_is_the_ids_of_its_parts(byte_level):
     @settings(max_examples=100, deadline=None)
     @given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), texts), min_size=1, max_size=4))
     def check(turns):
-        ids = [engine.find("<|bos|>")]
+        ids = [tokenizer.bos_token_id]
         for role, content in turns:
             ids += engine.encode(f"<|im_start|>{role}\n") + engine.encode(content, specials=False)
             ids += engine.encode("<|im_end|>\n")
@@ -167,12 +169,6 @@ def test_a_chat_is_the_ids_of_its_parts(byte_level):
             assert tokenizer.apply_chat_template(chat)["input_ids"] == ids
 
     check()
-
-
-def test_special_tokens_are_found_by_their_spelling(byte_level):
-    tokenizer, engine = byte_level
-    assert [engine.find(text) for text in SPECIALS] == tokenizer.convert_tokens_to_ids(SPECIALS)
-    assert [engine.find(text) for text in ("a", "", "<|im_end|", "[unused 301]", "x" * 600)] == [-1] * 5
 
 
 def test_a_word_longer_than_the_memory_for_it_is_refused_and_shorter_ones_still_encoded():
@@ -209,6 +205,53 @@ def test_less_memory_than_measured_is_refused():
     described = describe_tokenizer(train_tokenizer(CORPUS, 300), 300)
     for part in (0.001, 0.3, 0.7, 0.98):
         assert status_of(Engine, described, part=part) == ARENA_TOO_SMALL
+
+
+# --- tables made to be slow -------------------------------------------------------------------------------------------
+
+
+def first_in(slots: np.ndarray, count: int) -> list[int]:
+    """Which entries have the lowest slots of a hash table: with linear probing they stand in each other's way."""
+    return np.argsort(slots, kind="stable")[:count].tolist()
+
+
+def test_tokens_that_collide_in_a_hash_do_not_slow_opening_down():
+    described, count = describe_tokenizer(train_tokenizer(CORPUS, 261), 261), 4096
+    letters = np.frombuffer(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP", np.uint8)
+    spelled = np.stack(np.meshgrid(*[letters] * 4, indexing="ij"), -1).reshape(-1, 4)  # no byte is one of these
+    numbers = np.full(len(spelled), 0x811C9DC5, np.uint32)  # FNV-1a
+    for column in spelled.T:
+        numbers = (numbers ^ column) * np.uint32(0x01000193)
+    colliding = first_in((numbers ^ numbers >> 15) & (16384 - 1), count)
+    others = np.random.default_rng(0).choice(len(spelled), count, replace=False).tolist()
+
+    def steps(chosen: list[int]) -> int:
+        tokens = [*described.tokens, *(spelled[index].tobytes().decode() for index in chosen)]
+        return steps_of(dataclasses.replace(described, tokens=tokens, types=[*described.types, *[1] * count]))
+
+    assert steps(colliding) < 1.5 * steps(others)
+    assert steps(sorted(others)) < 1.5 * steps(others)
+
+
+def test_merges_that_collide_in_a_hash_do_not_slow_opening_down():
+    described, count = describe_tokenizer(train_tokenizer(CORPUS, 261), 261), 2048
+    byte_ids = np.arange(len(SPECIALS), 261, dtype=np.uint32)
+    left, right = (ids.ravel() for ids in np.meshgrid(byte_ids, byte_ids))
+    numbers = left * np.uint32(0x9E3779B1) ^ right * np.uint32(0x85EBCA77)
+    colliding = first_in((numbers ^ numbers >> 16) & (4096 - 1), count)
+    others = np.random.default_rng(0).choice(len(left), count, replace=False).tolist()
+
+    def steps(chosen: list[int]) -> int:
+        pairs = [(described.tokens[left[index]], described.tokens[right[index]]) for index in chosen]
+        made = dataclasses.replace(
+            described,
+            tokens=[*described.tokens, *("".join(pair) for pair in pairs)],
+            types=[*described.types, *[1] * count],
+            merges=[" ".join(pair) for pair in pairs],
+        )
+        return steps_of(made)
+
+    assert steps(colliding) < 1.5 * steps(others)
 
 
 # --- damaged tables ---------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from test_tokenizer_import import TEXTS, TRICKY
 from brandon_hf.export.tokenizer import BlobTokenizer
 
 ENGINE = Path(__file__).resolve().parents[1] / "brandon_hf/runtime/engine"
+PARTS_OF_TOKENIZER = ("math", "reader", "tokenizer", "bytelevel", "sentencepiece")
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O3", "-ffp-contract=off", "-fPIC", "-shared"]
 TOKEN_STRING, TOKEN_ID, TOKEN_TYPE, MERGE, BYTE_MISSING, SCORE, CHARSMAP = range(23, 30)
 TRUNCATED, READ_FAILED, TOO_LARGE = 6, 1, 30
@@ -37,6 +38,10 @@ static int read_copy(void *context, uint64_t offset, void *to, uint32_t count) {
     memcpy(to, memory->data + offset, count);
     return 1;
 }
+
+uint64_t steps;
+void __sanitizer_cov_trace_pc(void);
+void __sanitizer_cov_trace_pc(void) { steps++; }
 
 typedef struct { bt_tokenizer *tokenizer; void *memory; uint64_t bytes; } opened;
 
@@ -72,16 +77,27 @@ void close_tokenizer(opened *made) { free(made->memory); }
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The engine's tokenizer, compiled once."""
+    """The engine's tokenizer, compiled once; `steps` counts what it does."""
     compiler = shutil.which(os.environ.get("CC", "gcc")) or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
     with tempfile.TemporaryDirectory() as folder:
         shim, built = Path(folder) / "shim.c", Path(folder) / "tokenizer.so"
         shim.write_text(SHIM)
-        sources = [str(ENGINE / f"{name}.c") for name in ("blob", "math", "tokenizer", "sentencepiece")]
-        subprocess.run([compiler, *FLAGS, f"-I{ENGINE}", *sources, str(shim), "-o", str(built)], check=True)
+        sources = [str(ENGINE / f"{name}.c") for name in PARTS_OF_TOKENIZER]
+        counted = ["-fsanitize-coverage=trace-pc", "-c"]  # calls the shim in each basic block
+        subprocess.run([compiler, *FLAGS, *counted, *sources], cwd=folder, check=True)
+        objects = [f"{name}.o" for name in PARTS_OF_TOKENIZER]
+        subprocess.run([compiler, *FLAGS, f"-I{ENGINE}", *objects, "shim.c", "-o", built], cwd=folder, check=True)
         return ctypes.CDLL(str(built))
+
+
+def steps_of(described: BlobTokenizer) -> int:
+    """Basic blocks of the engine that opening a tokenizer goes through: a time that is the same on every machine."""
+    steps = ctypes.c_uint64.in_dll(library(), "steps")
+    before = steps.value
+    Engine(described)
+    return steps.value - before
 
 
 class Opened(ctypes.Structure):
@@ -131,7 +147,7 @@ class Engine:
         text, count, state = ctypes.create_string_buffer(512), ctypes.c_uint32(), ctypes.c_int(started)
         made = b""
         for token in ids:
-            status = self.library.bt_tokenizer_decode_next(
+            status = self.library.bt_tokenizer_decode(
                 ctypes.c_void_p(self.opened.tokenizer),
                 *(token, specials, ctypes.byref(state), text, capacity, ctypes.byref(count)),
             )
@@ -139,11 +155,6 @@ class Engine:
                 raise Refused(status, count.value)
             made += text.raw[: count.value]
         return made
-
-    def find(self, spelling: str) -> int:
-        data = spelling.encode()
-        tokenizer = ctypes.c_void_p(self.opened.tokenizer)
-        return self.library.bt_tokenizer_find(tokenizer, data, ctypes.c_size_t(len(data)))
 
 
 def pack(described: BlobTokenizer, longest_word: int, changed_spans) -> tuple[bytes, list[int]]:

@@ -39,6 +39,6 @@ int main(void) {
     if (!status) status = bt_chat(engine, "assistant", NULL, 0, 0, ids, 64, &count);
     for (uint32_t i = 0; i < count; i++) print(NULL, ids[i], NULL, 0);
     if (!status) status = bt_eval(engine, ids, count);
-    if (!status) status = bt_generate(engine, TOKENS, print, NULL, &made);
+    if (!status) status = bt_generate(engine, TOKENS, 0, print, NULL, &made);
     return (int)status;
 }

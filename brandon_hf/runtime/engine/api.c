@@ -186,14 +186,9 @@ bt_status bt_encode(bt_engine *e, const char *text, size_t bytes, int specials, 
     return bt_tokenizer_encode(e->tokenizer, text, bytes, specials, ids, capacity, count);
 }
 
-bt_status bt_decode(const bt_engine *e, int32_t id, int specials, char *text, uint32_t capacity, uint32_t *bytes) {
-    if (id < 0 || (uint32_t)id >= e->blob.vocab) return BT_BAD_TOKEN;
-    return bt_tokenizer_decode(e->tokenizer, id, specials, text, capacity, bytes);
-}
-
 bt_status bt_decode_next(const bt_engine *e, int32_t id, int specials, int *started, char *text, uint32_t capacity,
                          uint32_t *bytes) {
-    return bt_tokenizer_decode_next(e->tokenizer, id, specials, started, text, capacity, bytes);
+    return bt_tokenizer_decode(e->tokenizer, id, specials, started, text, capacity, bytes);
 }
 
 int bt_is_stop(const bt_engine *e, int32_t id) {
@@ -236,7 +231,7 @@ bt_status bt_chat(bt_engine *e, const char *role, const char *content, size_t by
     return status;
 }
 
-bt_status bt_generate(bt_engine *e, uint32_t most, bt_on_token on_token, void *context, uint32_t *made) {
+bt_status bt_generate(bt_engine *e, uint32_t most, int started, bt_on_token on_token, void *context, uint32_t *made) {
     bt_status status = BT_OK;
     for (*made = 0; *made < most && !status;) {
         int32_t id;
@@ -244,7 +239,7 @@ bt_status bt_generate(bt_engine *e, uint32_t most, bt_on_token on_token, void *c
         if (status) break;
         char text[BT_LONGEST_TOKEN];
         uint32_t bytes = 0;
-        if (bt_decode(e, id, 0, text, sizeof text, &bytes)) bytes = 0;
+        if (bt_decode_next(e, id, 0, &started, text, sizeof text, &bytes)) bytes = 0;
         ++*made;
         if (on_token && on_token(context, id, text, bytes)) status = BT_STOPPED;
         if (bt_is_stop(e, id) || e->position == e->options.context) break;

@@ -157,11 +157,9 @@ bt_status bt_rewind(bt_engine *engine, uint32_t position);
 bt_status bt_encode(bt_engine *engine, const char *text, size_t bytes, int specials, int32_t *ids, uint32_t capacity,
                     uint32_t *count);
 
-/* The bytes of a token; special tokens give none unless `specials`. A character may be spread over several tokens. */
-bt_status bt_decode(const bt_engine *engine, int32_t id, int specials, char *text, uint32_t capacity, uint32_t *bytes);
-
-/* As bt_decode, token after token of a text from its beginning, where *started is 0: the space that SentencePiece puts
- * in front of a text is left out. */
+/* The bytes of a token; special tokens give none unless `specials`. A character may be spread over several tokens.
+ * Called token after token of a text from its beginning, where *started is 0, it leaves out the space that SentencePiece
+ * puts in front of a text; where *started is 1, nothing. */
 bt_status bt_decode_next(const bt_engine *engine, int32_t id, int specials, int *started, char *text, uint32_t capacity,
                          uint32_t *bytes);
 
@@ -195,12 +193,14 @@ bt_status bt_set_sampling(bt_engine *engine, const bt_sampling *sampling);
 /* Choose a token after the current logits, which it may use up: evaluate before the next. */
 bt_status bt_sample(bt_engine *engine, int32_t *id);
 
-/* Called for each token: its id and its bytes (none for special tokens; with SentencePiece a word begins with its space,
- * the first one too). Returns 0 to go on. */
+/* Called for each token: its id and its bytes, none for special tokens. Returns 0 to go on. */
 typedef int (*bt_on_token)(void *context, int32_t id, const char *text, uint32_t bytes);
 
 /* Sample and evaluate up to `most` tokens, until a stop token, the end of the context or the callback's wish. The stop
- * token is sampled and reported but not evaluated. *made is the number of tokens, the stop token included. */
-bt_status bt_generate(bt_engine *engine, uint32_t most, bt_on_token on_token, void *context, uint32_t *made);
+ * token is sampled and reported but not evaluated. With `started` they go on with a text; without they are one from its
+ * beginning, as an answer is, and SentencePiece's space in front of it is left out. *made is the number of tokens, the
+ * stop token included. */
+bt_status bt_generate(bt_engine *engine, uint32_t most, int started, bt_on_token on_token, void *context,
+                      uint32_t *made);
 
 #endif

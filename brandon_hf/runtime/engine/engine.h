@@ -1,5 +1,5 @@
-/* What the parts of the engine share. Data flows down: blob.c reads the container, tokenizer.c and model.c build on
- * what it found, sampler.c on the logits, api.c puts them together. */
+/* What the parts of the engine share. Data flows down: blob.c and tensors.c read the container, the tokenizer and the
+ * model build on what they found, sampler.c on the logits, api.c puts them together. */
 #ifndef BRANDON_ENGINE_H
 #define BRANDON_ENGINE_H
 
@@ -38,8 +38,40 @@ void bt_copy(void *to, const void *from, size_t bytes);
 void bt_fill(void *to, int value, size_t bytes);
 int bt_equal(const void *a, const void *b, size_t bytes);
 size_t bt_length(const char *text);
+int bt_same(const char *a, const char *b);
+int bt_begins(const char *text, const char *with);
 
-/* --- blob.c: the container -------------------------------------------------------------------------------------- */
+/* --- reader.c: the bytes of a file ------------------------------------------------------------------------------ */
+
+/* Copy bytes of the file, bounds-checked. */
+bt_status bt_read(const bt_source *source, uint64_t offset, void *to, uint64_t count);
+
+uint32_t bt_u32(const uint8_t *bytes); /* little-endian, any alignment */
+uint64_t bt_u64(const uint8_t *bytes);
+
+/* Reads a part of a file from its front, ahead through a window. After an error, which stays, it gives zeros. */
+typedef struct {
+    const bt_source *source;
+    uint64_t offset, end;
+    bt_status status; /* the first that went wrong */
+    uint64_t window_start;
+    uint32_t window_bytes;
+    uint8_t window[512];
+} bt_reader;
+
+void bt_read_from(bt_reader *reader, const bt_source *source, uint64_t start, uint64_t end);
+void bt_get(bt_reader *reader, void *to, uint32_t count);
+uint32_t bt_get_u32(bt_reader *reader);
+uint64_t bt_get_u64(bt_reader *reader);
+void bt_skip(bt_reader *reader, uint64_t count);
+
+/* The first `capacity` - 1 bytes of a string as text; zeros in it become bytes that no name has. */
+void bt_get_text(bt_reader *reader, char *text, uint32_t capacity);
+
+/* The bytes of a string, and how many there are; one of more than `capacity` gives the status `too_long`. */
+uint32_t bt_get_string(bt_reader *reader, uint8_t *to, uint32_t capacity, bt_status too_long);
+
+/* --- blob.c, tensors.c: the container --------------------------------------------------------------------------- */
 
 /* An array or string of the metadata, where it stands in the file. */
 typedef struct {
@@ -92,16 +124,15 @@ typedef struct {
 /* Parse the metadata and the table of tensors; refuses whatever the format does not allow. */
 bt_status bt_parse(bt_blob *blob, const bt_source *source);
 
+/* The last part of that, the table of `count` tensors, where the reader stands behind the keys. */
+bt_status bt_parse_tensors(bt_reader *reader, uint64_t count, bt_blob *blob);
+
 /* Read the whole file once: checksum, finite floats, forbidden weights. */
 bt_status bt_check_values(const bt_blob *blob);
 
-/* Copy bytes of the file, bounds-checked. */
-bt_status bt_read(const bt_source *source, uint64_t offset, void *to, uint64_t count);
+/* --- tokenizer.c, bytelevel.c, sentencepiece.c ------------------------------------------------------------------- */
 
-uint32_t bt_u32(const uint8_t *bytes); /* little-endian, any alignment */
-uint64_t bt_u64(const uint8_t *bytes);
-
-/* --- tokenizer.c, sentencepiece.c -------------------------------------------------------------------------------- */
+#define BT_NONE 0xffffffffu
 
 #define BT_LONGEST_TOKEN 512u  /* bytes that a token may stand for */
 #define BT_LONGEST_WORD 16384u /* bytes of text without a cut, if options.longest_word is 0 */
@@ -118,14 +149,14 @@ typedef struct {
     uint8_t *bytes;  /* of all tokens, one after the other */
     uint32_t *start; /* of each in `bytes`; vocab + 1 entries */
     uint8_t *type;
-    uint32_t *slots, slot_mask; /* hash table of the tokens: id + 1, or 0 */
+    uint32_t *sorted; /* ids in the order of the tokens' bytes */
     int32_t byte_ids[256];      /* tokens of single bytes, -1 where there is none */
     uint32_t special_types;     /* bits: types that are cut out of a text */
     uint32_t longest_special;
     uint8_t begins_special[256]; /* whether such a token begins with this byte */
-    /* byte-level BPE: by rank, and a hash table of the pairs: rank + 1, or 0 */
+    /* byte-level BPE: by rank, and the ranks in the order of the pairs */
     bt_merge *merges;
-    uint32_t *merge_slots, merge_mask;
+    uint32_t merge_count, *sorted_merges;
     /* SentencePiece */
     uint32_t *order; /* by id: a piece with a smaller number is made earlier */
     int32_t unknown;
@@ -156,17 +187,11 @@ bt_status bt_tokenizer_encode(bt_tokenizer *tokenizer, const char *text, size_t 
                               uint32_t capacity, uint32_t *count);
 
 /* The bytes of a token, at most BT_LONGEST_TOKEN; *count is their number even where they do not fit. Special tokens
- * give none unless `specials`, unused ones never any. */
-bt_status bt_tokenizer_decode(const bt_tokenizer *tokenizer, int32_t id, int specials, char *text, uint32_t capacity,
-                              uint32_t *count);
-
-/* As bt_tokenizer_decode, token after token of a text from its beginning, where *started is 0: SentencePiece's own
- * space in front of a text is left out, so that all together are what transformers' decode gives. */
-bt_status bt_tokenizer_decode_next(const bt_tokenizer *tokenizer, int32_t id, int specials, int *started, char *text,
-                                   uint32_t capacity, uint32_t *count);
-
-/* The special token (unknown, control or user-defined) of this spelling, or -1. */
-int32_t bt_tokenizer_find(const bt_tokenizer *tokenizer, const char *spelling, size_t bytes);
+ * give none unless `specials`, unused ones never any. Called token after token of a text from its beginning, where
+ * *started is 0, it leaves out SentencePiece's own space in front, so that all together are what transformers' decode
+ * gives; with 1 nothing is left out. */
+bt_status bt_tokenizer_decode(const bt_tokenizer *tokenizer, int32_t id, int specials, int *started, char *text,
+                              uint32_t capacity, uint32_t *count);
 
 /* The token of these bytes whose type is in `types` (bits), or -1. */
 int32_t bt_find_token(const bt_tokenizer *tokenizer, const uint8_t *bytes, uint32_t count, uint32_t types);
@@ -180,10 +205,21 @@ bt_status bt_merge_word(bt_tokenizer *tokenizer, const uint8_t *word, size_t byt
 /* Bytes of the UTF-8 character that a text begins with, or 0 if it is none. */
 uint32_t bt_character(const uint8_t *text, size_t bytes);
 
-/* sentencepiece.c: what bt_tokenizer_open and bt_tokenizer_encode do for that kind */
+/* What bt_tokenizer_open and bt_tokenizer_encode do for one kind. */
+bt_status bt_bytelevel_open(bt_tokenizer *tokenizer, const bt_blob *blob, bt_arena *arena);
+bt_status bt_bytelevel_encode(bt_tokenizer *tokenizer, const uint8_t *text, size_t bytes, int specials, bt_ids *out);
 bt_status bt_sentencepiece_open(bt_tokenizer *tokenizer, const bt_blob *blob, bt_arena *arena);
 bt_status bt_sentencepiece_encode(bt_tokenizer *tokenizer, const uint8_t *text, size_t bytes, int specials,
                                   bt_ids *out);
+
+/* The rank of the merge of two tokens, or BT_NONE. */
+uint32_t bt_find_merge(const bt_tokenizer *tokenizer, int32_t left, int32_t right);
+
+/* The bytes that a token in GPT-2's alphabet stands for; 0 if it is none, empty, or longer than tokens may be. */
+uint32_t bt_unspell(const uint8_t *text, uint32_t count, uint8_t *to);
+
+/* Whether a text is the same in GPT-2's alphabet. */
+int bt_spells_itself(const uint8_t *text, uint32_t count);
 
 /* --- kernels ---------------------------------------------------------------------------------------------------- */
 
@@ -271,7 +307,7 @@ float bt_log(float x);
 float bt_sqrt(float x);
 void bt_sin_cos(float angle, float *sine, float *cosine);
 
-/* --- model.c ---------------------------------------------------------------------------------------------------- */
+/* --- model.c, weights.c ----------------------------------------------------------------------------------------- */
 
 typedef struct bt_model bt_model;
 

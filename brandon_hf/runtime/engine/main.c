@@ -155,10 +155,11 @@ static int on_id(void *context, int32_t id, const char *text, uint32_t bytes) {
     return interrupted;
 }
 
-static void generate(bt_engine *engine, const arguments *a, uint32_t most) {
+/* What follows a text that has started, or an answer. */
+static void generate(bt_engine *engine, const arguments *a, uint32_t most, int started) {
     uint32_t made;
     int first = 1;
-    const bt_status status = bt_generate(engine, most, a->print_ids ? on_id : on_text, &first, &made);
+    const bt_status status = bt_generate(engine, most, started, a->print_ids ? on_id : on_text, &first, &made);
     putchar('\n');
     if (status != BT_STOPPED) check(status, "generation");
 }
@@ -215,11 +216,11 @@ static prompt chat_prompt(bt_engine *engine, const char *question, int first) {
     return p;
 }
 
-static void answer(bt_engine *engine, const arguments *a, prompt p, uint32_t most) {
+static void answer(bt_engine *engine, const arguments *a, prompt p, uint32_t most, int started) {
     if (!p.count) fail("the prompt", "is empty");
     check(bt_eval(engine, p.ids, p.count), "the prompt");
     free(p.ids);
-    generate(engine, a, most);
+    generate(engine, a, most, started);
 }
 
 /* Questions line by line. The context holds the chat; when it is full, the chat begins anew. */
@@ -249,7 +250,7 @@ static void converse(bt_engine *engine, const arguments *a) {
             continue;
         }
         interrupted = 0;
-        answer(engine, a, p, most);
+        answer(engine, a, p, most, 0);
     }
     if (terminal) putchar('\n');
     free(line);
@@ -325,9 +326,9 @@ int main(int count, char **words) {
     action.sa_handler = on_interrupt; /* reading a line ends by it, too */
     sigaction(SIGINT, &action, NULL);
     if (a.bench) bench(engine);
-    else if (a.ids) answer(engine, &a, ids_prompt(a.ids), most);
-    else if (a.text) answer(engine, &a, text_prompt(engine, a.text), most);
-    else if (a.chat) answer(engine, &a, chat_prompt(engine, a.chat, 1), most);
+    else if (a.ids) answer(engine, &a, ids_prompt(a.ids), most, 1);
+    else if (a.text) answer(engine, &a, text_prompt(engine, a.text), most, 1);
+    else if (a.chat) answer(engine, &a, chat_prompt(engine, a.chat, 1), most, 0);
     else converse(engine, &a);
     bt_host_close(host);
     return interrupted ? 130 : 0;

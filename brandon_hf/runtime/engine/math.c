@@ -26,6 +26,16 @@ size_t bt_length(const char *text) {
     return length;
 }
 
+int bt_same(const char *a, const char *b) {
+    const size_t length = bt_length(a);
+    return length == bt_length(b) && bt_equal(a, b, length);
+}
+
+int bt_begins(const char *text, const char *with) {
+    const size_t length = bt_length(with);
+    return bt_length(text) >= length && bt_equal(text, with, length);
+}
+
 static float power_of_two(int32_t exponent) { /* -126 to 127 */
     union {
         uint32_t bits;

@@ -1,160 +1,6 @@
 /* The forward pass: from token ids to logits, as docs/blob-format.md states the arithmetic. Rows of a batch are tokens
  * (or, once, the registers); a position is a row of the caches, registers first. */
-#include "engine.h"
-
-typedef struct {
-    const float *attention_norm, *query_norm, *key_norm, *ffn_norm;
-    bt_matrix qkv, out, up, down;
-} block;
-
-struct bt_model {
-    const bt_blob *blob;
-    const bt_kernels *kernels;
-    bt_weights where;
-    uint32_t batch, in_loop, inner, kv_width, qkv_rows, up_rows;
-    /* weights */
-    bt_matrix embed, output;
-    const float *output_norm, *frequencies, *registers, *dwa, *value_weights, *steps, *feedback, *gate;
-    block *blocks;
-    int8_t *streamed; /* the matrices of one block */
-    uint32_t streamed_block;
-    /* what the layers keep */
-    bt_cache *caches;
-    /* activations of a batch, a row per token; row strides are multiples of 16 */
-    uint32_t width, qkv_stride, inner_stride, up_stride, q_stride;
-    float *states; /* what the layers of a loop left: layer x batch x width */
-    float *hidden, *before, *normed, *qkv, *attended, *up, *first_values, *cosines, *sines, *scratch, *logits;
-    uint8_t *q;
-    float *q_scale;
-    int8_t *row; /* one row of a matrix, unpacked */
-    uint32_t rows; /* of the last forward pass */
-};
-
-static uint32_t padded(uint32_t count, uint32_t to) { return (count + to - 1) / to * to; }
-
-/* --- loading ------------------------------------------------------------------------------------------------------ */
-
-static const float *load_floats(bt_arena *arena, const bt_blob *blob, const bt_tensor *tensor, uint64_t shift,
-                                bt_status *status) {
-    if (!tensor->rows) return NULL;
-    const uint32_t count = tensor->columns * tensor->rows, room = padded(count, BT_LANES);
-    float *to = bt_take(arena, (size_t)room * sizeof(float));
-    if (!to || *status) return NULL;
-    bt_fill(to + count, 0, (room - count) * sizeof(float));
-    *status = bt_read(&blob->source, tensor->offset + shift, to, tensor->bytes);
-    for (uint32_t i = 0; i < count; i++) { /* the file is little-endian */
-        union {
-            uint32_t bits;
-            float number;
-        } u;
-        u.bits = bt_u32((const uint8_t *)(to + i));
-        to[i] = u.number;
-    }
-    return to;
-}
-
-/* Rows of any bits into tiles, through one row at a time. */
-static bt_status load_tiles(const bt_blob *blob, bt_matrix *matrix, const bt_tensor *tensor, const bt_tensor *group,
-                            uint64_t shift, int8_t *tiles, int32_t *sums, int8_t *row, int8_t *packed) {
-    const uint32_t steps = (matrix->columns + 3) / 4, room = padded(matrix->rows, BT_LANES);
-    bt_fill(tiles, 0, (size_t)room * steps * 4);
-    bt_fill(sums, 0, room * sizeof(int32_t));
-    for (uint32_t r = 0; r < matrix->rows; r++) {
-        const uint32_t bytes = tensor->columns, groups = group->rows ? group->columns : 0;
-        bt_matrix one = *matrix;
-        bt_status status = bt_read(&blob->source, tensor->offset + shift + (uint64_t)r * bytes, packed, bytes);
-        if (!status && groups)
-            status = bt_read(&blob->source, group->offset + shift + (uint64_t)r * groups, packed + bytes, groups);
-        if (status) return status;
-        one.data = packed, one.group = packed + bytes;
-        bt_unpack_row(&one, 0, row);
-        int8_t *tile = tiles + (size_t)(r / BT_LANES) * steps * 64 + (r % BT_LANES) * 4;
-        int32_t sum = 0;
-        for (uint32_t i = 0; i < matrix->columns; i++) {
-            tile[(size_t)(i / 4) * 64 + i % 4] = row[i];
-            sum += row[i];
-        }
-        sums[r] = sum;
-    }
-    matrix->data = tiles;
-    matrix->sums = sums;
-    matrix->bits = 8;
-    return BT_OK;
-}
-
-/* A matrix where and how the kernels want it. Streamed ones get their data when their block is read. */
-static void load_matrix(bt_model *m, bt_arena *arena, bt_matrix *matrix, const bt_tensor *tensor,
-                        const bt_tensor *group, const bt_tensor *scale, uint64_t shift, uint32_t columns, uint32_t bits,
-                        int streamed, bt_status *status) {
-    const bt_blob *blob = m->blob;
-    matrix->rows = tensor->rows;
-    matrix->columns = columns;
-    matrix->bits = bits;
-    matrix->scale = load_floats(arena, blob, scale, shift, status);
-    if (streamed) return;
-    if (m->kernels->tiled) {
-        const uint32_t room = padded(matrix->rows, BT_LANES);
-        int8_t *tiles = bt_take(arena, (size_t)room * padded(columns, 4));
-        int32_t *sums = bt_take(arena, room * sizeof(int32_t));
-        if (tiles && sums && !*status)
-            *status = load_tiles(blob, matrix, tensor, group, shift, tiles, sums, m->row, (int8_t *)m->q);
-        return;
-    }
-    const bt_tensor *parts[2] = {tensor, group};
-    const int8_t *found[2] = {NULL, NULL};
-    for (int i = 0; i < 2; i++) {
-        if (!parts[i]->rows) continue;
-        if (m->where == BT_WEIGHTS_IN_PLACE) {
-            found[i] = (const int8_t *)blob->source.data + parts[i]->offset + shift;
-            continue;
-        }
-        int8_t *to = bt_take(arena, parts[i]->bytes);
-        if (to && !*status) *status = bt_read(&blob->source, parts[i]->offset + shift, to, parts[i]->bytes);
-        found[i] = to;
-    }
-    matrix->data = found[0];
-    matrix->group = found[1];
-}
-
-static const int MATRIX[4] = {BT_QKV, BT_OUT, BT_UP, BT_DOWN};
-
-static void load_block(bt_model *m, bt_arena *arena, uint32_t number, block *to, bt_status *status) {
-    const bt_blob *blob = m->blob;
-    const bt_tensor *t = blob->block;
-    const uint64_t shift = number * blob->block_stride;
-    bt_matrix *matrices[4] = {&to->qkv, &to->out, &to->up, &to->down};
-    const uint32_t columns[4] = {blob->width, m->inner, blob->width, blob->feed_forward};
-    const int scales[4] = {BT_QKV_SCALE, BT_OUT_SCALE, BT_UP_SCALE, BT_DOWN_SCALE};
-    to->attention_norm = load_floats(arena, blob, &t[BT_ATTENTION_NORM], shift, status);
-    to->query_norm = load_floats(arena, blob, &t[BT_QUERY_NORM], shift, status);
-    to->key_norm = load_floats(arena, blob, &t[BT_KEY_NORM], shift, status);
-    to->ffn_norm = load_floats(arena, blob, &t[BT_FFN_NORM], shift, status);
-    for (int i = 0; i < 4; i++)
-        load_matrix(m, arena, matrices[i], &t[MATRIX[i]], &t[MATRIX[i] - BT_QKV + BT_QKV_GROUP], &t[scales[i]], shift,
-                    columns[i], blob->weight_bits, m->where == BT_WEIGHTS_STREAMED, status);
-}
-
-/* The block with its matrices in memory. */
-static bt_status use_block(bt_model *m, uint32_t number, const block **found) {
-    block *b = &m->blocks[number];
-    *found = b;
-    if (m->where != BT_WEIGHTS_STREAMED || m->streamed_block == number) return BT_OK;
-    const bt_tensor *t = m->blob->block;
-    const uint64_t shift = number * m->blob->block_stride;
-    const uint64_t start = t[t[BT_QKV_GROUP].rows ? BT_QKV_GROUP : BT_QKV].offset;
-    m->streamed_block = m->blob->unique_blocks; /* none, should the read fail half-way */
-    bt_status status = bt_read(&m->blob->source, start + shift, m->streamed,
-                               t[BT_DOWN].offset + t[BT_DOWN].bytes - start);
-    if (status) return status;
-    bt_matrix *matrices[4] = {&b->qkv, &b->out, &b->up, &b->down};
-    for (int i = 0; i < 4; i++) {
-        matrices[i]->data = m->streamed + (t[MATRIX[i]].offset - start);
-        if (t[BT_QKV_GROUP].rows)
-            matrices[i]->group = m->streamed + (t[MATRIX[i] - BT_QKV + BT_QKV_GROUP].offset - start);
-    }
-    m->streamed_block = number;
-    return BT_OK;
-}
+#include "model.h"
 
 /* --- the layers --------------------------------------------------------------------------------------------------- */
 
@@ -184,7 +30,7 @@ static void rotate(float *head, const float *cosines, const float *sines, uint32
 static float sigmoid(float x) { return 1.0f / (1.0f + bt_exp(-x)); }
 
 /* Queries, keys and values of row t to their final form; keys and values go to the cache. */
-static void place(bt_model *m, const block *b, uint32_t layer, uint32_t t, uint32_t position) {
+static void place(bt_model *m, const bt_block *b, uint32_t layer, uint32_t t, uint32_t position) {
     const bt_blob *blob = m->blob;
     const uint32_t size = blob->head_size;
     float *q = m->qkv + (size_t)t * m->qkv_stride, *k = q + m->inner, *v = k + m->kv_width;
@@ -211,7 +57,7 @@ static void place(bt_model *m, const block *b, uint32_t layer, uint32_t t, uint3
 }
 
 /* One application of a block to `rows` rows of x, in place. */
-static void apply_block(bt_model *m, const block *b, uint32_t layer, uint32_t rows, uint32_t position, float *x) {
+static void apply_block(bt_model *m, const bt_block *b, uint32_t layer, uint32_t rows, uint32_t position, float *x) {
     const bt_blob *blob = m->blob;
     const bt_kernels *k = m->kernels;
     const size_t width = m->width;
@@ -271,8 +117,8 @@ static bt_status apply_layers(bt_model *m, uint32_t rows, uint32_t position, int
         }
         if (m->dwa) bt_copy(m->states, m->hidden, bytes);
         for (uint32_t n = 0; n < m->in_loop; n++) {
-            const block *b;
-            bt_status status = use_block(m, n / blob->block_repeat, &b);
+            const bt_block *b;
+            bt_status status = bt_use_block(m, n / blob->block_repeat, &b);
             if (status) return status;
             float *x = m->hidden;
             if (m->dwa) {
@@ -312,7 +158,7 @@ bt_status bt_model_logits(bt_model *m, uint32_t index, float *logits) {
     if (index >= m->rows) return BT_NO_LOGITS;
     m->kernels->rms_norm(m->hidden + (size_t)index * m->width, m->output_norm, m->blob->width, m->blob->eps, m->normed);
     multiply(m, m->output.rows ? &m->output : &m->embed, m->normed, m->width, 1, logits,
-             padded(m->blob->vocab, BT_LANES));
+             bt_padded(m->blob->vocab, BT_LANES));
     return BT_OK;
 }
 
@@ -326,7 +172,7 @@ static void take_caches(bt_model *m, bt_arena *arena, bt_kv type, uint32_t posit
         cache.type = type;
         cache.positions = positions;
         const size_t rows = (size_t)blob->kv_heads * positions, size = SIZE[type];
-        const uint64_t values = (uint64_t)rows * padded(blob->head_size, BT_LANES) * size; /* may be beyond size_t */
+        const uint64_t values = (uint64_t)rows * bt_padded(blob->head_size, BT_LANES) * size; /* may be beyond size_t */
         cache.keys = bt_take(arena, rows * blob->head_size * size);
         cache.values = bt_take(arena, values < SIZE_MAX ? (size_t)values : SIZE_MAX);
         if (type == BT_KV_I8) {
@@ -353,7 +199,7 @@ static void take_activations(bt_model *m, bt_arena *arena, uint32_t positions) {
     m->scratch = bt_take(arena, (size_t)(blob->heads / blob->kv_heads) * positions * f);
     m->q_scale = bt_take(arena, batch * f);
     m->q = bt_take(arena, batch * m->q_stride + BT_MAX_WIDTH); /* a packed row and its groups, while loading */
-    m->row = bt_take(arena, padded(m->q_stride, 64));
+    m->row = bt_take(arena, bt_padded(m->q_stride, 64));
 }
 
 static uint32_t most(uint32_t a, uint32_t b) { return a > b ? a : b; }
@@ -365,8 +211,8 @@ bt_status bt_model_open(bt_model **model, const bt_blob *blob, const bt_options 
     bt_model *m = bt_take(arena, sizeof *m);
     if (!m) m = &counted;
     bt_fill(m, 0, sizeof *m);
-    const uint32_t f = blob->features, registers = blob->registers;
-    const uint32_t positions = padded(registers + options->context, BT_LANES);
+    const uint32_t registers = blob->registers;
+    const uint32_t positions = bt_padded(registers + options->context, BT_LANES);
     m->blob = blob;
     m->kernels = kernels;
     m->where = options->weights;
@@ -374,13 +220,11 @@ bt_status bt_model_open(bt_model **model, const bt_blob *blob, const bt_options 
     m->in_loop = blob->layers / blob->loops;
     m->inner = blob->heads * blob->head_size;
     m->kv_width = blob->kv_heads * blob->head_size;
-    m->qkv_rows = blob->block[BT_QKV].rows;
-    m->up_rows = blob->block[BT_UP].rows;
-    m->width = padded(blob->width, BT_LANES);
-    m->qkv_stride = padded(m->qkv_rows, BT_LANES);
-    m->inner_stride = padded(m->inner, BT_LANES);
-    m->up_stride = padded(m->up_rows, BT_LANES);
-    m->q_stride = padded(most(most(blob->width, m->inner), blob->feed_forward), 64);
+    m->width = bt_padded(blob->width, BT_LANES);
+    m->qkv_stride = bt_padded(blob->block[BT_QKV].rows, BT_LANES);
+    m->inner_stride = bt_padded(m->inner, BT_LANES);
+    m->up_stride = bt_padded(blob->block[BT_UP].rows, BT_LANES);
+    m->q_stride = bt_padded(most(most(blob->width, m->inner), blob->feed_forward), 64);
     m->streamed_block = blob->unique_blocks;
 
     size_t before = arena->used;
@@ -393,32 +237,7 @@ bt_status bt_model_open(bt_model **model, const bt_blob *blob, const bt_options 
     before = arena->used;
 
     if (arena->base && arena->used > arena->size) return BT_ARENA_TOO_SMALL;
-    bt_status status = BT_OK;
-    const bt_tensor none = {0}, *g = blob->global;
-    const bt_matrix no_matrix = {0};
-    m->embed = m->output = no_matrix;
-    load_matrix(m, arena, &m->embed, &g[BT_EMBED], &none, &g[BT_EMBED_SCALE], 0, blob->width, 8, 0, &status);
-    if (!(f & BT_TIED_EMBEDDINGS))
-        load_matrix(m, arena, &m->output, &g[BT_OUTPUT], &none, &g[BT_OUTPUT_SCALE], 0, blob->width, 8, 0, &status);
-    m->output_norm = load_floats(arena, blob, &g[BT_OUTPUT_NORM], 0, &status);
-    m->frequencies = load_floats(arena, blob, &g[BT_ROPE_FREQS], 0, &status);
-    m->registers = load_floats(arena, blob, &g[BT_REGISTERS], 0, &status);
-    m->dwa = load_floats(arena, blob, &g[BT_DWA], 0, &status);
-    m->value_weights = load_floats(arena, blob, &g[BT_VALUE_WEIGHTS], 0, &status);
-    m->steps = load_floats(arena, blob, &g[BT_STEP], 0, &status);
-    m->feedback = load_floats(arena, blob, &g[BT_FEEDBACK], 0, &status);
-    m->gate = load_floats(arena, blob, &g[BT_GATE], 0, &status);
-    m->blocks = bt_take(arena, blob->unique_blocks * sizeof *m->blocks);
-    for (uint32_t n = 0; n < blob->unique_blocks; n++) {
-        block b;
-        bt_fill(&b, 0, sizeof b);
-        load_block(m, arena, n, &b, &status);
-        if (m->blocks) m->blocks[n] = b;
-    }
-    if (m->where == BT_WEIGHTS_STREAMED) {
-        const bt_tensor *t = blob->block, *from = &t[t[BT_QKV_GROUP].rows ? BT_QKV_GROUP : BT_QKV];
-        m->streamed = bt_take(arena, (size_t)(t[BT_DOWN].offset + t[BT_DOWN].bytes - from->offset));
-    }
+    bt_status status = bt_load_weights(m, arena);
     info->weight_bytes = arena->used - before;
     if (status || !arena->base) return status;
     if (arena->used > arena->size) return BT_ARENA_TOO_SMALL;

@@ -57,7 +57,7 @@ static bt_status answer(bt_engine *engine, const char *prompt) {
     line("> ");
     put(prompt, bytes);
     line("\n");
-    status = bt_generate(engine, ANSWER_TOKENS, show, NULL, &made);
+    status = bt_generate(engine, ANSWER_TOKENS, !bt_get_info(engine)->chat, show, NULL, &made);
     line("\n");
     return status;
 }

@@ -1,5 +1,5 @@
 /* The choice of a token after the logits: what transformers' logits processors do, in their order. */
-#include "engine.h"
+#include "heap.h"
 
 bt_sampling bt_default_sampling(void) {
     bt_sampling sampling = {0};
@@ -63,25 +63,9 @@ static uint32_t most_probable(const bt_engine *e) {
 }
 
 /* Whether a token comes after another: less probable, or as probable with a larger id. */
-static int after(const float *logits, uint32_t a, uint32_t b) {
+static int after(const void *context, uint32_t a, uint32_t b) {
+    const float *logits = context;
     return logits[a] < logits[b] || (logits[a] == logits[b] && a > b);
-}
-
-/* Let the entry at `at` sink to its place in a heap whose root comes last. */
-static void sink(const float *logits, uint32_t *heap, uint32_t count, uint32_t at) {
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= count) return;
-        if (child + 1 < count && after(logits, heap[child + 1], heap[child])) child++;
-        if (!after(logits, heap[child], heap[at])) return;
-        uint32_t swap = heap[at];
-        heap[at] = heap[child], heap[child] = swap;
-        at = child;
-    }
-}
-
-static void make_heap(const float *logits, uint32_t *heap, uint32_t count) {
-    for (uint32_t i = count / 2; i-- > 0;) sink(logits, heap, count, i);
 }
 
 /* The candidates in e->order: all tokens, or those at least as probable as the k-th. */
@@ -90,11 +74,11 @@ static uint32_t candidates(bt_engine *e) {
     const float *logits = e->logits;
     for (uint32_t i = 0; i < vocab; i++) e->order[i] = i;
     if (!k || k >= vocab) return vocab;
-    make_heap(logits, e->order, k); /* of the k best so far, the worst at the root */
+    bt_make_heap(after, logits, e->order, k); /* of the k best so far, the worst at the root */
     for (uint32_t i = k; i < vocab; i++) {
         if (!after(logits, e->order[0], i)) continue;
         e->order[0] = i;
-        sink(logits, e->order, k, 0);
+        bt_sink(after, logits, e->order, k, 0);
     }
     const float worst = logits[e->order[0]];
     uint32_t count = 0;
@@ -115,14 +99,7 @@ bt_status bt_sample(bt_engine *e, int32_t *id) {
     if (s->temperature == 0.0f) return BT_OK;
 
     uint32_t count = candidates(e);
-    if (s->top_p < 1.0f) { /* the most probable first */
-        make_heap(logits, e->order, count);
-        for (uint32_t left = count; left > 1; left--) {
-            uint32_t swap = e->order[0];
-            e->order[0] = e->order[left - 1], e->order[left - 1] = swap;
-            sink(logits, e->order, left - 1, 0);
-        }
-    }
+    if (s->top_p < 1.0f) bt_sort(after, logits, e->order, count); /* the most probable first */
     /* from here on a logit is replaced by its weight, relative to the best token's */
     const float top = logits[best], factor = s->temperature > 1.0e-6f ? 1.0f / s->temperature : 1.0e6f;
     float total = 0.0f;

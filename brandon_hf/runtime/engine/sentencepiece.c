@@ -56,11 +56,11 @@ static const uint8_t *look_up(const bt_tokenizer *t, const uint8_t *text, size_t
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static bt_status open_scores(bt_tokenizer *t, const bt_blob *blob, int build) {
+    bt_reader scores;
+    bt_read_from(&scores, &blob->source, blob->scores.offset, blob->scores.offset + blob->scores.bytes);
     for (uint32_t id = 0; id < t->vocab; id++) {
-        uint8_t b[4];
-        bt_status status = bt_read(&blob->source, blob->scores.offset + 4 * (uint64_t)id, b, 4);
-        if (status) return status;
-        uint32_t bits = bt_u32(b);
+        uint32_t bits = bt_get_u32(&scores);
+        if (scores.status) return scores.status;
         if ((bits >> 23 & 255) == 255) return BT_SCORE;
         if (bits == 0x80000000u) bits = 0; /* zero has one sign */
         if (build) t->order[id] = bits >> 31 ? bits : 0x7fffffffu - bits; /* the larger the score, the earlier */

@@ -182,7 +182,7 @@ def test_a_context_is_read_once_for_all_its_continuations(kind, request, tmp_pat
     """Where the model keeps keys and values of every token; the scores are those of one text at a time."""
     folder = request.getfixturevalue(kind) if kind in ("llama", "brandon") else save_other(tmp_path / kind, kind)
     pairs = [
-        ([0, *range(5, 5 + length)], target) for length in (9, 14, 20, 3) for target in ([7], [8, 9, 10], [30, 31])
+        ([0, *range(5, 5 + length)], target) for length in (9, 14, 20, 0) for target in ([7], [8, 9, 10], [30, 31])
     ]
     pairs += [([0, *range(40, 52)], [9, 8]), ([0, *range(50, 50 + 60)], [3] * 4), ([0, *range(50, 50 + 60)], [4] * 9)]
     pairs[4:4] = [([0, *range(60, 69)], [6, 5, 4]), ([0, *range(60, 69)], [7])]
@@ -193,7 +193,7 @@ def test_a_context_is_read_once_for_all_its_continuations(kind, request, tmp_pat
     found = model.score(pairs)
     assert [score for score, _ in found] == pytest.approx([score for score, _ in plain], abs=1e-4)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in plain]
-    alone = {"llama": 6, "brandon": 4}.get(kind, len(pairs))  # the context of the Llama is 64 tokens
+    alone = {"llama": 3, "brandon": 1}.get(kind, len(pairs))  # the context of the Llama is 64 tokens
     assert sum(rows for rows, _ in shapes) == alone, shapes
 
 
@@ -433,3 +433,11 @@ def test_a_tokenizer_without_bos_conditions_on_eos_and_the_result_says_so(llama,
     evaluate_model(str(folder), tmp_path / "out", tasks=["blimp_causative"], data=data)
     settings = json.loads((tmp_path / "out/results.json").read_text())["settings"]
     assert (settings["prefix_token"], settings["tokenizer_adds_bos"]) == (tokenizer.eos_token, False)
+
+
+def test_a_processor_that_is_slower_in_bfloat16_is_said_so(llama, data, tmp_path, monkeypatch, capsys):
+    for fast in (True, False):
+        monkeypatch.setattr("brandon_hf.evaluation.evaluate.has_bf16", lambda fast=fast: fast)
+        settings = Settings(dtype="bfloat16", limit=1, device="cpu")
+        evaluate_model(str(llama), tmp_path / str(fast), tasks=["piqa"], data=data, settings=settings)
+        assert ("--dtype float32" in capsys.readouterr().err) is not fast

@@ -9,6 +9,7 @@ import torch
 import yaml
 from tiny_training import arguments, blocks, chat_rows, tiny_brandon, tiny_tokenizer, weights
 
+from brandon_hf.environment import has_bf16
 from brandon_hf.training.arguments import (
     DistillArguments,
     DPOArguments,
@@ -16,7 +17,6 @@ from brandon_hf.training.arguments import (
     InstructArguments,
     PretrainArguments,
     build_arguments,
-    has_bf16,
 )
 from brandon_hf.training.instruct import InstructTrainer
 from brandon_hf.training.optimizers import muon_with_adamw
@@ -144,7 +144,25 @@ def test_precision_is_bf16_where_the_hardware_has_it(cls: Any, tmp_path: Path, m
         assert build_arguments(cls, {"max_steps": 10}, "phase", tmp_path).bf16 is has
         assert build_arguments(cls, {"max_steps": 10, "bf16": "auto"}, "phase", tmp_path).bf16 is has
         assert build_arguments(cls, {"max_steps": 10, "bf16": False}, "phase", tmp_path).bf16 is False
-    assert isinstance(has_bf16(), bool)
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx", "vendor", "expected"),
+    [
+        (True, True, "GenuineIntel", True),
+        (False, True, "GenuineIntel", False),  # half as fast as float32
+        (False, True, "AuthenticAMD", True),
+        (False, False, "AuthenticAMD", False),
+    ],
+)
+def test_bf16_is_for_processors_that_are_faster_with_it(
+    amx: bool, avx: bool, vendor: str, expected: bool, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: avx)
+    monkeypatch.setattr("brandon_hf.environment._cpu_info", lambda: f"vendor_id : {vendor}")
+    assert has_bf16() is expected
 
 
 @every_phase

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from brandon_hf.environment import device_name, environment, relative
+from brandon_hf.environment import device_name, environment, has_bf16, relative
 from brandon_hf.files import file_written_aside
 
 from .benchmarks import (
@@ -221,7 +221,7 @@ class _Evaluation:
         """The `ScoringModel`."""
         from .scoring import ScoringModel  # imports lm-eval, which takes seconds
 
-        return ScoringModel(
+        model = ScoringModel(
             self.name,
             dtype=self.settings.dtype,
             device=self.device,
@@ -229,6 +229,9 @@ class _Evaluation:
             bos=self.settings.bos,
             trust_remote_code=self.settings.trust_remote_code,
         )
+        if self.device == "cpu" and model.model.dtype == torch.bfloat16 and not has_bf16():
+            print("this CPU is faster in float32 than in bfloat16: --dtype float32", file=sys.stderr)
+        return model
 
     @property
     def writer(self) -> Any:

@@ -22,7 +22,6 @@ TOKENS_PER_BATCH = {"cpu": 4096}
 MOST_TOKENS = 65536  # of a batch on other devices
 LOGITS_PER_BATCH = {"cpu": 2**26}
 MOST_LOGITS = 2**29  # 2 GB in float32, and as much again for their logarithms
-SHARED_FROM = 8  # tokens of a context from which its continuations share it
 Pair = tuple[list[int], list[int]]  # token ids of a context, never empty, and of what is scored after it
 _Ids = tuple[int, ...]
 _Pair = tuple[_Ids, _Ids]
@@ -129,7 +128,7 @@ class ScoringModel(HFLM):
             return
         targets: dict[_Ids, dict[_Ids, None]] = defaultdict(dict)
         for context, target in pairs:
-            if len(context) >= SHARED_FROM and len(context) + len(target) <= self.max_length + 1:
+            if len(context) + len(target) <= self.max_length + 1:
                 targets[context][target] = None
         shared = sorted((context for context, several in targets.items() if len(several) > 1), key=len, reverse=True)
         for length, alike in itertools.groupby(shared, key=len):

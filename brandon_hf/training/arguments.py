@@ -13,6 +13,8 @@ from transformers import TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 from trl import DPOConfig, GRPOConfig, SFTConfig
 
+from brandon_hf.environment import has_bf16
+
 from .divergences import DIVERGENCES, mixture_of
 
 OPTIMIZERS = ("adamw", "muon")
@@ -266,13 +268,6 @@ def _check_reporting(wanted: Any, section: str) -> None:
             raise ValueError(f"{section}.report_to={name!r} is unknown: {', '.join(sorted(INTEGRATION_TO_CALLBACK))}")
         if name not in available:
             raise ValueError(f"{section}.report_to={name!r} needs its package: pip install {name}")
-
-
-def has_bf16() -> bool:
-    """Whether this machine multiplies bf16 matrices in hardware."""
-    if torch.accelerator.is_available():
-        return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _steps(name: str, value: float, total: int) -> int:

@@ -87,13 +87,16 @@ def test_shares_are_in_tokens_to_within_a_document(tmp_path, tokenizer):
 
 def test_duplicates_count_once_across_sources(tmp_path, tokenizer):
     texts = numbered("text", 40)
-    first = write(tmp_path / "a.jsonl", [*texts[:25], texts[0].upper(), texts[1].replace(" ", " \n ")])
+    first = write(
+        tmp_path / "a.jsonl",
+        [*texts[:25], texts[0].upper(), texts[1].replace(" ", " \n "), f"\u201c{texts[2]}\u201d", f'"{texts[2]}"'],
+    )
     second = write(tmp_path / "b.jsonl", texts[15:])
     prepared = prepare_corpus([first, second], tokenizer, tmp_path / "out", max_tokens=2000)
-    assert sum(source["duplicates"] for source in prepared.manifest["sources"]) == 12
+    assert sum(source["duplicates"] for source in prepared.manifest["sources"]) == 13
     everything = prepare_corpus([first], tokenizer, tmp_path / "all", validation_fraction=0)
     normal = [" ".join(text.lower().split()) for text in documents(everything, tokenizer)]
-    assert len(normal) == len(set(normal)) == 25
+    assert len(normal) == len(set(normal)) == 26
 
 
 def test_a_repeated_source_brings_back_no_duplicates_of_another(tmp_path, tokenizer):

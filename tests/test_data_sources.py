@@ -229,6 +229,15 @@ def test_filters_let_only_what_matches_pass(tmp_path, options, passing):
     assert sum(document is None for document in source.documents(0)) == len(records) - len(passing)
 
 
+def test_typographic_quotes_become_straight_only_on_request(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(jsonl(["\u201cIt\u2019s \u2018me\u2019,\u201d she said \u2014 \u00e9."]))
+    assert texts_of(Source(path=str(tmp_path))) == ["\u201cIt\u2019s \u2018me\u2019,\u201d she said \u2014 \u00e9."]
+    straight = "\"It's 'me',\" she said \u2014 \u00e9."
+    assert texts_of(Source(path=str(tmp_path), straight_quotes=True)) == [straight]
+    with pytest.raises(ValueError, match="straight_quotes=1 must be true or false"):
+        Source(path="x", straight_quotes=1)
+
+
 def test_a_comparison_of_text_with_a_number_is_an_error(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(jsonl(TEXTS, score="high"))
     with pytest.raises(ValueError, match=r"a.jsonl, line 1: score='high' cannot be compared with {'min': 2}"):

@@ -150,6 +150,17 @@ def test_what_cannot_work_is_said_before_anything_starts(change, message):
     assert message in str(raised.value)
 
 
+def test_relative_paths_start_at_the_folder_of_the_data(values, tmp_path):
+    (tmp_path / "collection").mkdir()
+    text, chat = write_text(tmp_path / "collection")
+    data = {"pretrain": [{"path": "t*.jsonl"}, text], "chat": "chat.jsonl", "folder": str(tmp_path / "collection")}
+    recipe = make_recipe({**values, "data": data}, "tiny")
+    assert [source.path for source in recipe.pretrain_sources()] == [str(tmp_path / "collection/t*.jsonl"), text]
+    assert [source.path for source in recipe.chat_sources()] == [chat]
+    with pytest.raises(FileNotFoundError, match=r"t\*\.jsonl.*Set data\.folder if relative paths start elsewhere"):
+        make_recipe({**values, "data": {"pretrain": {"path": "t*.jsonl"}}}, "tiny")
+
+
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 10m_optimal"):
         load_recipe("10m_optimum")

@@ -20,19 +20,19 @@ from brandon_hf.pipeline.recipe import make_recipe
 FINALS = ("teacher/final", "phase1_pretrain/final", "phase2_distill/final", "phase3_sft/final")
 
 
-def carry_out(values: dict, folder: Path) -> None:
+def carry_out(values: dict, folder: Path, minutes: float | None = None) -> None:
     run = Run(make_recipe(values, "tiny"), folder)
-    run.execute()
+    run.execute(minutes=minutes)
     run.samples()
 
 
-def in_a_process(values: dict, folder: Path, kill_after: float | None = None) -> bool:
-    """Carry out the run in a process of its own; whether it came to its end before the kill."""
+def in_a_process(values: dict, folder: Path, kill_after: float | None = None, minutes: float | None = None) -> bool:
+    """Carry out the run in a process of its own; whether it came to its end before the kill or the time limit."""
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            carry_out(values, folder)
+            carry_out(values, folder, minutes)
             status = 0
         finally:
             os._exit(status)
@@ -109,6 +109,30 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(values, finishe
         assert (folder / name).read_text() == (finished / name).read_text()
     steps = [json.loads(line)["step"] for line in (folder / "phase1_pretrain/metrics.jsonl").open() if '"loss"' in line]
     assert steps == sorted(set(steps))
+
+
+@pytest.mark.slow
+def test_a_run_in_slices_of_time_ends_with_the_same_weights(values, finished, tmp_path):
+    slices = 0
+    while not in_a_process(values, tmp_path / "tiny", minutes=1e-6):
+        slices += 1
+        assert slices < 40
+    assert slices == 3 + 5 + 3 + 5 - len(FINALS)  # every step but the last of a phase ends one
+    for final in FINALS:
+        one, other = (load_file(root / final / "model.safetensors") for root in (finished, tmp_path / "tiny"))
+        assert all(torch.equal(one[name], other[name]) for name in one), final
+
+
+def test_a_time_limit_leaves_a_checkpoint_and_says_so(values, tmp_path, capsys):
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(json.dumps(values))
+    command = ["pretrain", "--recipe", str(recipe), "--output", str(tmp_path), "--minutes"]
+    assert main([*command, "1e-6"]) == 75
+    assert "pretrain stopped at its time limit after step 1 of 5; the same command continues" in capsys.readouterr().err
+    assert (tmp_path / "tiny/phase1_pretrain/checkpoint-1/.complete").is_file()
+    assert main([*command, "-1"]) == 2
+    assert "--minutes -1.0 must be above 0" in capsys.readouterr().err
+    assert main([*command, "60"]) == 0
 
 
 def test_the_same_command_again_trains_nothing(values, finished, tmp_path):

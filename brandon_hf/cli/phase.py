@@ -15,14 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the phase that the command is named after."""
-    from brandon_hf.pipeline import Run, load_recipe
-
     if args.command == "pretrain" and args.model:
         raise ValueError(f"--model {args.model}: phase 1 starts from random weights; `sft --model` continues a model")
     base = [f"base_model={args.model}"] if args.model else []
-    recipe = load_recipe(args.recipe, [*args.overrides, *base])
-    training = Run(recipe, args.output / (args.name or recipe.name))
-    final = training.execute([args.command])
+    training, final = whole.carry_out(args, [*args.overrides, *base], [args.command])
+    if final is None:
+        return whole.OUT_OF_TIME
     if training.state.is_main_process:
         print(f"model: {final}")
     return 0

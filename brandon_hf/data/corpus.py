@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerBase
 from brandon_hf.files import folder_written_aside
 
 from .shards import SplitWriter
-from .sources import Document, Source
+from .sources import STRAIGHT_QUOTES, Document, Source
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation")
@@ -94,9 +94,9 @@ def prepare_corpus(
     """Write the corpus of `sources` into `folder`, or return the one that is there if it has the same inputs.
 
     The weights are shares of the training tokens: the next document comes from the source furthest below its share, so
-    the shares hold to within a document at any point. Documents equal up to case and white space count once, across all
-    sources. A document goes to validation by a hash of its text, whatever the seed and the other sources. The hashes of
-    all documents are in memory: some 100 MB per million documents.
+    the shares hold to within a document at any point. Documents equal up to case, white space and the shape of
+    quotation marks count once, across all sources. A document goes to validation by a hash of its text, whatever the
+    seed and the other sources. The hashes of all documents are in memory: some 100 MB per million documents.
 
     Without `max_tokens`, one source is written in full and a mixture ends with the first source that runs out. With
     it, writing ends with the document that reaches it, and a source that runs out starts again, in another order.
@@ -201,8 +201,8 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def document_hash(text: str) -> int:
-    """64 bits that are equal for texts equal up to case and white space."""
-    normal = " ".join(text.split()).lower()
+    """64 bits that are equal for texts equal up to case, white space and the shape of quotation marks."""
+    normal = " ".join(text.translate(STRAIGHT_QUOTES).split()).lower()
     return int.from_bytes(hashlib.blake2b(normal.encode(), digest_size=8).digest(), "little")
 
 

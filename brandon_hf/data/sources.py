@@ -14,6 +14,9 @@ from .readers import Located, Record, check_columns, check_files, files_of, mixe
 
 _BUILTINS = ("synthetic",)
 _BUFFER_DOCUMENTS, _BUFFER_CHARACTERS = 10_000, 16_000_000  # the shuffle buffer of a source, whichever is full first
+STRAIGHT_QUOTES = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"', "\u201f": '"'}
+)
 _ABOUT_PRESETS = ("columns", "note")  # what presets.yaml says beyond the fields of a source
 
 
@@ -38,6 +41,7 @@ class Source:
         config, split: which part of a data set on the Hub.
         seed: of the built-in corpus.
         filters: column -> the value, the list of values, or {min: ..., max: ...} that lets a record pass.
+        straight_quotes: whether typographic quotation marks and apostrophes become straight ones.
         min_characters, max_characters: shorter and longer documents are left out.
         licence: recorded in the corpus's manifest, for the model card.
     """
@@ -51,6 +55,7 @@ class Source:
     split: str = "train"
     seed: int = 0
     filters: Mapping[str, Any] = field(default_factory=dict)
+    straight_quotes: bool = False
     min_characters: int = 0
     max_characters: int | None = None
     licence: str | None = None
@@ -70,11 +75,12 @@ class Source:
             ("weight", (int, float), "a number"),
             ("seed", int, "a whole number"),
             ("filters", Mapping, "a mapping of columns"),
+            ("straight_quotes", bool, "true or false"),
             ("min_characters", int, "a whole number"),
             ("max_characters", int, "a whole number"),
         ):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
                 raise ValueError(f"source {self.name}: {name}={value!r} must be {wanted}")
         if not (self.weight > 0 and math.isfinite(self.weight)):
             raise ValueError(f"source {self.name}: weight={self.weight} must be a positive number")
@@ -217,6 +223,8 @@ class Source:
             return None
         if not isinstance(text, str):
             raise ValueError(f"{place}: column {self.text_column!r} holds {type(text).__name__} {text!r:.60}, not text")
+        if self.straight_quotes:
+            text = text.translate(STRAIGHT_QUOTES)
         if not self.min_characters <= len(text) <= (self.max_characters or math.inf) or not text.strip():
             return None
         if not all(_passes(record.get(column), wanted, column, place) for column, wanted in self.filters.items()):

@@ -2,6 +2,6 @@
 
 from .recipe import Recipe, list_recipes, load_recipe
 from .report import write_report
-from .run import Run
+from .run import OutOfTime, Run
 
-__all__ = ["Recipe", "Run", "list_recipes", "load_recipe", "write_report"]
+__all__ = ["OutOfTime", "Recipe", "Run", "list_recipes", "load_recipe", "write_report"]

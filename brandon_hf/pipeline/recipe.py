@@ -6,6 +6,7 @@ recipe too. `extends: NAME` starts from another one. `KEY=VALUE` on the command 
 """
 
 import difflib
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -56,6 +57,7 @@ class TokenizerSettings:
 class DataSettings:
     """What the run reads. `pretrain` and `chat` are sources (path, preset, mapping, or a list of them)."""
 
+    folder: str | None = None  # where relative paths of sources start; unset: the working directory
     pretrain: Any = "synthetic"
     chat: Any = "synthetic"
     max_tokens: int | None = None  # of pretraining text
@@ -124,12 +126,14 @@ class Recipe:
 
     def pretrain_sources(self) -> list[Source]:
         """The sources of pretraining text; the built-in one has the recipe's seed."""
-        sources = Source.from_recipe(self.data.pretrain)
+        sources = Source.from_recipe(_located(self.data.pretrain, self.data.folder))
         return [_seeded(source, self.seed) for source in sources]
 
     def chat_sources(self) -> list[ChatSource]:
         """The sources of chats; the built-in one has the recipe's seed."""
-        return [_seeded(source, self.seed) for source in ChatSource.from_recipe(self.data.chat)]
+        return [
+            _seeded(source, self.seed) for source in ChatSource.from_recipe(_located(self.data.chat, self.data.folder))
+        ]
 
     def curation(self) -> CurationRules:
         return _settings(CurationRules, self.data.curation, "data.curation")
@@ -199,7 +203,12 @@ def _check(recipe: Recipe) -> None:
     for sources in (recipe.pretrain_sources(), recipe.chat_sources()):
         for source in sources:
             if source.path is not None:
-                files_of(source.path)
+                try:
+                    files_of(source.path)
+                except FileNotFoundError as error:
+                    if recipe.data.folder is not None or Path(source.path).is_absolute():
+                        raise
+                    raise FileNotFoundError(f"{error}. Set data.folder if relative paths start elsewhere") from error
     recipe.curation()
     data, samples = recipe.data, recipe.samples
     for name in ("validation_fraction", "chat_validation_fraction"):
@@ -321,6 +330,19 @@ def _check_keys(values: Mapping[str, Any], known: Any, prefix: str) -> None:
             near = difflib.get_close_matches(str(key), list(known), n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(sorted(known))}"
             raise ValueError(f"unknown key {prefix}{key} in the recipe; {hint}")
+
+
+def _located(value: Any, folder: str | None) -> Any:
+    """Sources as a recipe states them, their relative paths seen from `folder`."""
+    if folder is None:
+        return value
+    if isinstance(value, list | tuple):
+        return [_located(item, folder) for item in value]
+    if isinstance(value, Mapping) and isinstance(value.get("path"), str):
+        return {**value, "path": str(Path(folder, Path(value["path"]).expanduser()))}
+    if isinstance(value, str) and glob.glob(path := str(Path(folder, Path(value).expanduser())), recursive=True):
+        return path
+    return value
 
 
 def _seeded(source: Any, seed: int) -> Any:

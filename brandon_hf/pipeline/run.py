@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -34,6 +35,7 @@ from brandon_hf.data import collate_blocks
 from brandon_hf.environment import environment
 from brandon_hf.files import file_written_aside, folder_written_aside, full_disk_named
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
+from brandon_hf.training.checkpoints import TimeLimit
 from brandon_hf.training.distill import (
     DistillTrainer,
     OnPolicyDistillTrainer,
@@ -60,6 +62,10 @@ PREPARED_FROM = ("seed", "model", "tokenizer", "data", "base_model")  # sections
 WEIGHTLESS = ("report_to", "run_name", "logging_steps", "save_steps", "save_total_limit", "disable_tqdm")
 
 
+class OutOfTime(Exception):
+    """A run stopped at its time limit, with a checkpoint it continues from."""
+
+
 class Run:
     """A recipe carried out in `folder`. Every step is skipped if its result is there, and continued if it was cut off.
 
@@ -75,6 +81,7 @@ class Run:
         if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
             raise ValueError("a run trains with DDP: for FSDP use the trainer classes in a script of your own")
         self.recipe, self.folder = recipe, folder
+        self.deadline: float | None = None
         # The other processes wait while the main one prepares the data, which may take hours.
         self.state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=2))
         self.data = RunData(recipe, folder, self.state)
@@ -94,8 +101,14 @@ class Run:
         """A causal LM from a folder or the Hub, in float32."""
         return AutoModelForCausalLM.from_pretrained(str(model), dtype=torch.float32)
 
-    def execute(self, phases: Sequence[str] | None = None) -> Path:
-        """Carry out the whole recipe, or these phases of it; returns the folder of the last phase's model."""
+    def execute(self, phases: Sequence[str] | None = None, minutes: float | None = None) -> Path:
+        """Carry out the whole recipe, or these phases of it; returns the folder of the last phase's model.
+
+        Raises:
+            OutOfTime: `minutes` have passed; a checkpoint was written.
+        """
+        if minutes is not None:
+            self.deadline = time.monotonic() + 60 * minutes
         phases = phases or self.recipe.phases
         self._check_disk()
         self.data.prepare()
@@ -210,7 +223,14 @@ class Run:
             write_json(self.phase_folder(phase) / "before.json", before)
         self.state.wait_for_everyone()
         set_seed(trainer.args.seed)  # whatever came before, or was already there
+        if self.deadline is not None:
+            trainer.add_callback(TimeLimit(self.deadline))
         trainer.train()
+        if trainer.state.global_step < trainer.state.max_steps:
+            raise OutOfTime(
+                f"{phase} stopped at its time limit after step {trainer.state.global_step:,} of "
+                f"{trainer.state.max_steps:,}"
+            )
         model = trainer.accelerator.unwrap_model(trainer.model)
         if hasattr(model, "merge_and_unload"):
             model = model.merge_and_unload()

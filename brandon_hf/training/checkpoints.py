@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_file
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -155,6 +156,22 @@ class InterruptibleTrainer(_Trainer):
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         pass
+
+
+class TimeLimit(TrainerCallback):
+    """Ends the training with a checkpoint at the first step after `deadline`, in seconds of `time.monotonic`.
+
+    With several processes the main one's clock counts.
+    """
+
+    def __init__(self, deadline: float):
+        self.deadline = deadline
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        late = [time.monotonic() >= self.deadline]
+        broadcast_object_list(late)
+        if late[0] and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True
 
 
 class MetricsFile(TrainerCallback):

@@ -9,6 +9,8 @@ benchmarks' own text (for its speed only). Writes docs/benchmarks/evaluation.jso
 import argparse
 import json
 import os
+import platform
+import re
 import shutil
 import time
 from pathlib import Path
@@ -65,6 +67,23 @@ def measured(model: Path, dtype: str, options: argparse.Namespace) -> dict[str, 
     return {"results": {task: document["results"][task] for task in METRICS}, "seconds": seconds}
 
 
+def product_speed(dtype: str, seconds: float = 1.0) -> float:
+    """How fast this machine multiplies 2,048 rows with the flagship's feed-forward matrix, in GFLOP/s."""
+    rows, weight = (torch.randn(shape, dtype=getattr(torch, dtype)) for shape in ((2048, 256), (1440, 256)))
+    count, start = 0, time.monotonic()
+    while time.monotonic() - start < seconds:
+        torch.nn.functional.linear(rows, weight)
+        count += 1
+    return 2 * 2048 * weight.numel() * count / (time.monotonic() - start) / 1e9
+
+
+def processor() -> str:
+    """The name of the processor."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", info.read_text("utf-8")) if info.is_file() else None
+    return found[1] if found else platform.processor()
+
+
 def table(found: dict[str, dict[str, Any]], by: str) -> str:
     """Each task with its figure in each dtype, and how far apart they lie."""
     lines = ["| task | metric | float32 | bfloat16 | difference | standard error | minutes |", "|---" * 7 + "|"]
@@ -92,11 +111,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/evaluation-benchmark"), help="folder of the results")
     options = parser.parse_args()
     model = options.model or flagship(options.work / "flagship", options.data)
+    machine = {"threads": torch.get_num_threads(), "cores": os.cpu_count()}
+    machine["gflops"] = {dtype: product_speed(dtype) for dtype in ("float32", "bfloat16")}
     found = {dtype: measured(model, dtype, options) for dtype in options.dtypes}
-    name = "trained model" if options.model else "flagship's shape, random weights"
+    machine["processor"] = processor()
+    name = f"{'trained model' if options.model else 'flagship of random weights'} on {machine['processor']}"
     path = DOCS / "evaluation.json"
     document = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    document[name] = {"limit": options.limit, "threads": torch.get_num_threads(), "cores": os.cpu_count(), **found}
+    document[name] = {"limit": options.limit, **machine, **found}
     DOCS.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     sections = [
@@ -105,8 +127,10 @@ def main() -> None:
     for title, one in document.items():
         dtypes = {dtype: one[dtype] for dtype in ("float32", "bfloat16") if dtype in one}
         by = "bfloat16" if "bfloat16" in dtypes else "float32"
-        about = f"{one['threads']} threads" + (f", the first {one['limit']} examples" if one["limit"] else "")
-        sections.append(f"## {title[0].upper()}{title[1:]} ({about})\n\n{table(dtypes, by)}")
+        about = f"{one['threads']} threads; a matrix product runs at "
+        about += " and ".join(f"{speed:.0f} GFLOP/s in {dtype}" for dtype, speed in one["gflops"].items())
+        about += f". The first {one['limit']} examples." if one["limit"] else "."
+        sections.append(f"## {title[0].upper()}{title[1:]}\n\n{about}\n\n{table(dtypes, by)}")
     (DOCS / "evaluation.md").write_text("\n\n".join(sections) + "\n", "utf-8")
     print("\n\n".join(sections))
 

@@ -1,0 +1,167 @@
+"""How much of the benchmarks stands in the training text: examples with a run of words in common.
+
+    python benchmarks/overlap.py --data FOLDER [--chats FILE ...] [--words 8 13]
+
+FOLDER holds eval/ and the training text in pretrain/ and instruct/ (test splits are passed over, as in training).
+Words are compared in lower case, without punctuation. An example counts once, however many runs it shares; one that is
+shorter than the run cannot. Writes docs/benchmarks/overlap.json and .md.
+"""
+
+import argparse
+import gzip
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from brandon_hf.data.chat import load_chats
+from brandon_hf.data.readers import files_of
+from brandon_hf.data.sources import Source
+
+DOCS = Path(__file__).resolve().parents[1] / "docs/benchmarks"
+WORD = re.compile(r"[a-z0-9]+")
+
+
+def examples(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each benchmark's name and texts, all answers included, example by example."""
+    for file in sorted(folder.glob("*.jsonl.gz")):
+        name = file.name.removesuffix(".jsonl.gz")
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                yield name, list(texts(json.loads(line))) or [""]
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All texts in a record that hold a space: what is written, not labels and names."""
+    if isinstance(value, str):
+        if " " in value.strip():
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+class Runs:
+    """Hashes of all runs of so many words in a text."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.random = np.random.default_rng(0)
+        self.factors = self.random.integers(1, 2**63, 64, dtype=np.uint64) | np.uint64(1)
+
+    def words(self, text: str) -> np.ndarray:
+        """A number of 64 bits for each word."""
+        found = WORD.findall(text.lower().replace("\u2019", "").replace("'", ""))
+        for word in found:
+            if word not in self.numbers:
+                self.numbers[word] = int(self.random.integers(1, 2**63))
+        return np.fromiter((self.numbers[word] for word in found), np.uint64, len(found))
+
+    def of(self, words: np.ndarray, length: int) -> np.ndarray:
+        """One hash for each place where a run of `length` words begins."""
+        places = max(0, len(words) - length + 1)
+        total = np.full(places, length, np.uint64)
+        for k in range(length):
+            total += words[k : k + places] * self.factors[k]  # wraps around
+        return total
+
+
+class Overlap:
+    """Which examples of the benchmarks share a run of `length` words with what `look` was shown."""
+
+    def __init__(self, runs: Runs, length: int, parts: list[tuple[str, list[np.ndarray]]]):
+        self.runs, self.length = runs, length
+        hashes = [np.concatenate([runs.of(words, length) for words in of]) for _, of in parts]
+        self.names = [name for name, _ in parts]
+        self.ends = np.cumsum([len(found) for found in hashes])
+        self.ordered, self.places = np.unique(np.concatenate(hashes), return_inverse=True)
+        self.seen = self.everywhere = np.zeros(len(self.ordered), bool)
+
+    def look(self, words: np.ndarray) -> None:
+        found = self.runs.of(words, self.length)
+        at = np.searchsorted(self.ordered, found).clip(max=len(self.ordered) - 1)
+        self.seen[at[self.ordered[at] == found]] = True
+
+    def next_text(self) -> None:
+        self.everywhere = self.everywhere | self.seen
+        self.seen = np.zeros(len(self.ordered), bool)
+
+    def shared(self, seen: np.ndarray) -> dict[str, int]:
+        """Examples with a run among those `seen`, by benchmark."""
+        counts = dict.fromkeys(self.names, 0)
+        before = np.concatenate([[0], np.cumsum(seen[self.places])])
+        for name, first, last in zip(self.names, np.append(0, self.ends), self.ends, strict=False):
+            counts[name] += bool(before[last] > before[first])
+        return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with eval/, pretrain/ and instruct/")
+    parser.add_argument("--chats", nargs="*", default=[], help="further chats to look through")
+    parser.add_argument("--words", nargs="+", type=int, default=[8, 13], help="lengths of runs")
+    options = parser.parse_args()
+    runs = Runs()
+    parts = [
+        (name, [runs.words(part) for part in found])
+        for name, found in tqdm(examples(options.data / "eval"), desc="benchmarks", unit="example")
+    ]
+    overlaps = [Overlap(runs, length, parts) for length in options.words]
+    report: dict[str, Any] = {"examples": dict(Counter(name for name, _ in parts)), "texts": {}}
+
+    def look(title: str, written: Iterator[str]) -> None:
+        count = 0
+        for text in tqdm(written, desc=title, unit="text"):
+            words = runs.words(text)
+            count += len(words)
+            for overlap in overlaps:
+                overlap.look(words)
+        report["texts"][title] = {"words": count, **{str(each.length): each.shared(each.seen) for each in overlaps}}
+        for overlap in overlaps:
+            overlap.next_text()
+
+    for file in files_of(str(options.data / "pretrain")):
+        documents = Source(path=str(file)).documents(0)
+        look(file.name.removesuffix(".jsonl.xz"), (document.text for document in documents if document is not None))
+    for path in [*files_of(str(options.data / "instruct")), *map(Path, options.chats)]:
+        chats = load_chats(str(path))
+        look(
+            path.name.removesuffix(".jsonl.gz"),
+            (message["content"] for chat in chats for message in chat["messages"]),
+        )
+    report["all"] = {str(each.length): each.shared(each.everywhere) for each in overlaps}
+    DOCS.mkdir(parents=True, exist_ok=True)
+    (DOCS / "overlap.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    (DOCS / "overlap.md").write_text(page(report), "utf-8")
+    print(page(report))
+
+
+def page(report: dict[str, Any]) -> str:
+    names = list(report["examples"])
+    text = (
+        "# Overlap of training text and benchmarks\n\nWritten by `python benchmarks/overlap.py`. "
+        "Of each benchmark, the examples that share a run of words with the text.\n"
+    )
+    for length, everywhere in report["all"].items():
+        text += f"\n## {length} words\n\n| text | million words | {' | '.join(names)} |\n"
+        text += "|---" * (2 + len(names)) + "|\n"
+        for title, found in report["texts"].items():
+            cells = " | ".join(f"{found[length][name]:,}" for name in names)
+            text += f"| {title} | {found['words'] / 1e6:.2f} | {cells} |\n"
+        words = sum(found["words"] for found in report["texts"].values())
+        text += f"| all | {words / 1e6:.1f} | {' | '.join(f'{everywhere[name]:,}' for name in names)} |\n"
+        shares = (f"{everywhere[name] / report['examples'][name]:.2%}" for name in names)
+        text += f"| share of all examples | | {' | '.join(shares)} |\n"
+    return text
+
+
+if __name__ == "__main__":
+    main()

@@ -215,6 +215,29 @@ def test_what_cannot_be_known_is_not_invented():
         assert re.search(r"do not know|cannot|look at", answer), (question, answer)
 
 
+def test_answers_about_little_texts_follow_from_them():
+    seen = dict.fromkeys(("where", "age", "who", "day"), 0)
+    days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+    for question, answer in pairs("reading", 2000):
+        if asked := re.search(r"Where is the (\w+)\?", question):
+            place = re.search(rf"The {asked[1]} is ([^.]+)\.", question)[1]
+            assert place in answer.lower(), (question, answer)
+            seen["where"] += 1
+        elif asked := re.search(r"(\d+) years old\. \w+ is (\d+) years? (older|younger)", question):
+            age = int(asked[1]) + int(asked[2]) * (1 if asked[3] == "older" else -1)
+            assert last_number(answer.replace("years old", "")) == age, (question, answer)
+            seen["age"] += 1
+        elif asked := re.search(r"Who ([a-z]+ (?:a|the|some) \w+)\?", question):
+            if found := re.search(rf"(\w+) {asked[1]}", question.replace(f"Who {asked[1]}", "")):
+                assert found[1] in answer, (question, answer)
+                seen["who"] += 1
+        elif asked := re.search(r"Today is (\w+)\.", question):
+            at = days.index(asked[1]) + (1 if "tomorrow" in question else -1)
+            assert days[at % 7] in answer, (question, answer)
+            seen["day"] += 1
+    assert min(seen.values()) > 30, seen
+
+
 # Parts
 
 

@@ -12,19 +12,20 @@ from .wording import Chat, ask, capital, turn, with_article, words_of
 SOURCE = "wordset_dictionary"
 
 _ENTRY = re.compile(r"^(.+?) \((\w+)\): (.*?)(?: Example: (.*?))?(?: Similar words: (.*?)\.)?$")
-_KNOWN, _COMMON = 8, 24  # uses in definitions and examples from which a word counts as known, as common
+_RARE, _KNOWN, _COMMON = 4, 8, 24  # uses in definitions and examples from which a word counts as known, as common
 _PARTS = ("noun", "verb", "adjective", "adverb")
 _ODD = re.compile(
     r"[():;\[\]\"/]|\b(?:genus|species|family|trade name|especially|usually|sex\w*|genital\w*|whore|slut|negro|rape\w*|"
     r"penis|vagina|prostitut\w*|slang|offensive|kill\w*|murder\w*|jew\w*|homosexual\w*|ejaculat\w*|nazi|drunk\w*|"
-    r"one's|etc|obscene|vulgar|black person|breast|intercourse|or other|who is a|of or relating|relating to)\b",
+    r"one's|etc|obscene|vulgar|black person|breast|intercourse|retard\w*|cripple\w*|lunatic|"
+    r"savage|gyps\w*|or other|who is a|of or relating|relating to)\b",
     re.IGNORECASE,
 )
 _BEGINNINGS = {
     "noun": r"(?:an?|the|any|some|someone|something|a person|people) ",
     "verb": r"(?:to )?[a-z]+ ",
     "adjective": r"(?:having|full of|not|very|able|showing|feeling|easily|causing|lacking|without|made of|extremely|"
-    r"marked by|free from|of|in|liking|filled|covered|being|likely|worthy|giving|more|so|not)\b",
+    r"marked by|free from|liking|filled|covered|being|likely|worthy|giving|more|so|not)\b",
     "adverb": r"(?:in an?|at|with|without|to) ",
 }
 _MEANING = (
@@ -116,7 +117,7 @@ def entries(texts: Iterator[str]) -> list[Entry]:
 
 def definitions(texts: Texts, rng: random.Random) -> Iterator[Chat]:
     """What words mean, with examples, synonyms and parts of speech; about words and in words that are common."""
-    found = entries(texts(SOURCE))
+    found = list(dict.fromkeys(entries(texts(SOURCE))))
     used = Counter(word for entry in found for word in words_of(f"{entry.meaning} {entry.example}".lower()))
     known = {word for word, count in used.items() if count >= _KNOWN}
     senses: dict[str, list[Entry]] = defaultdict(list)
@@ -124,7 +125,7 @@ def definitions(texts: Texts, rng: random.Random) -> Iterator[Chat]:
         senses[entry.word].append(entry)
     common = [entry for entry in found if entry.word.islower() and entry.word in known and entry.part in _PARTS]
     made = [
-        *((_defined, entry) for entry in common if _clear(entry, senses[entry.word], used)),
+        *((_defined, entry) for entry in _clearest(found, senses, used)),
         *((_exemplified, entry) for entry in common if len(senses[entry.word]) < 4 and _good_example(entry, known)),
         *((_similar, entry) for entry in common if _good_similar(entry, senses, used)),
         *((_part, entry) for entry in common if {sense.part for sense in senses[entry.word]} == {entry.part}),
@@ -139,18 +140,39 @@ def definitions(texts: Texts, rng: random.Random) -> Iterator[Chat]:
         yield from make(rng, entry)
 
 
+def _clearest(found: list[Entry], senses: dict[str, list[Entry]], used: Counter[str]) -> Iterator[Entry]:
+    """The first clear meaning of each word that is not too rare."""
+    done: set[str] = set()
+    for entry in found:
+        word = entry.word
+        fit = word not in done and word.islower() and used[word] >= _RARE and entry.part in _PARTS
+        if fit and _clear(entry, senses[word], used):
+            done.add(word)
+            yield entry
+
+
+def _usual(entry: Entry, senses: list[Entry]) -> bool:
+    """Whether this is no rare meaning: the only one, one with a whole sentence as example, or the first of two."""
+    if len(senses) < 4 and entry.example[:1].isupper():
+        return True
+    return len(senses) == 1 or (len(senses) == 2 and entry is senses[0])
+
+
 def _clear(entry: Entry, senses: list[Entry], used: Counter[str]) -> bool:
     """A word of few meanings, explained in 3 to 18 common words of which it is none."""
     words = words_of(entry.meaning.lower())
     return (
-        len(senses) <= 2
-        and entry is senses[0]
+        (
+            len(senses) == 1
+            or (len(senses) < 4 and entry.example[:1].isupper())
+            or (entry is senses[0] and len(senses) == 2)
+        )
         and 3 <= len(words) <= 18
         and not _ODD.search(entry.meaning)
         and re.match(_BEGINNINGS[entry.part], entry.meaning) is not None
         and all(used[word] >= _COMMON for word in words)
         and entry.word[:5] not in {word[:5] for word in words}
-        and not re.search(r"(?:ed|ing)$", entry.word)
+        and not re.search(r"(?:ed|ing|est|[^s]s)$", entry.word)
         and len(entry.word) > 2
     )
 
@@ -158,14 +180,16 @@ def _clear(entry: Entry, senses: list[Entry], used: Counter[str]) -> bool:
 def _defined(rng: random.Random, entry: Entry) -> Iterator[Chat]:
     word, meaning = entry.word, entry.meaning
     thing = (
-        entry.part == "noun" and re.match(r"(?:an?|someone|a person|something) ", meaning) and not word.endswith("s")
+        entry.part == "noun"
+        and re.match(r"(?:an?|someone|a person|something) ", meaning)
+        and not re.search(r"[^s]s$", word)
     )
     counted = bool(thing) and not _UNCOUNTED.search(word) and not re.match(_ABSTRACT, meaning)
     answers = []
     if entry.part == "noun":
         answers += [f"{with_article(word) if counted else word} is {meaning}."]
         if not counted:
-            answers += [f'The word "{word}" means {meaning}.', f'"{word}" means {meaning}.']
+            answers = [f'The word "{word}" means {meaning}.', f'"{word}" means {meaning}.']
     elif entry.part == "verb":
         answers += [
             f"to {word} means to {meaning.removeprefix('to ')}.",
@@ -178,9 +202,8 @@ def _defined(rng: random.Random, entry: Entry) -> Iterator[Chat]:
     asked = _NOUN_MEANING if counted and rng.random() < 0.5 else _MEANING
     answer = capital(rng.choice(answers))
     yield turn(ask(rng, asked, w=word, a=with_article(word)), answer)
-    if rng.random() < 0.25 and entry.part in ("noun", "verb"):
-        told = meaning if entry.part == "noun" else f"to {meaning.removeprefix('to ')}"
-        request = ask(rng, _WORD_FOR, d=told)
+    if thing and rng.random() < 0.4 and not re.match(r"something|any", meaning):
+        request = ask(rng, _WORD_FOR, d=meaning)
         mark = "?" if re.match(r"(?:\w+, )?(?:what|which)", request.lower()) else "."
         yield turn(request.rstrip(".?") + mark, rng.choice((capital(word) + ".", word, f'The word is "{word}".')))
 

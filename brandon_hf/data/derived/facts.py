@@ -40,7 +40,7 @@ _LOWER = (
     "{Q}? Answer without capital letters.",
 )
 _SHORT = (
-    "Answer [briefly|shortly]: {q}?",
+    "Answer [briefly|in a few words]: {q}?",
     "{Q}? [Be brief.|Keep it short.|A short answer is enough.]",
     "In short: {q}?",
 )

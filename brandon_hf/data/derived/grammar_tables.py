@@ -77,34 +77,20 @@ WRONG = (  # wrong form, right form
     ("The leafs fall in autumn.", "The leaves fall in autumn."),
 )
 
-STATES = (
-    "hungry",
-    "at home",
-    "tired",
-    "in the garden",
-    "very old",
-    "ready",
-    "happy",
-    "on the table",
-    "cold",
-    "late",
-    "full",
-    "behind the door",
-)
-
-THINGS = (
-    "the dog",
-    "the cat",
-    "the teacher",
-    "my brother",
-    "the train",
-    "the baby",
-    "the soup",
-    "the old man",
-    "your coat",
-    "the farmer",
-    "our neighbour",
-    "the door",
+STATES = (  # who or what can be what
+    (
+        "the dog, the cat, the teacher, my brother, the baby, the old man, the farmer, our neighbour, the king",
+        "hungry, at home, tired, in the garden, very old, happy, cold, late, angry, ready, ill, outside",
+    ),
+    (
+        "the soup, the tea, the bread, the milk, the cake",
+        "cold, on the table, ready, very good, hot, in the kitchen, too sweet, fresh",
+    ),
+    (
+        "your coat, the book, the box, the old bag, the letter, the umbrella, my hat",
+        "on the table, behind the door, very old, wet, too small, in the car, on the chair, new",
+    ),
+    ("the train, the bus, the ship", "late, full, very old, fast, empty, on time"),
 )
 
 ALIKE = (  # words of which one can stand where another does

@@ -98,7 +98,7 @@ _LETTERS: tuple[tuple[str, str, str], ...] = (
 _GIFTS = (
     "the book",
     "the beautiful scarf",
-    "the flowers",
+    "the picture",
     "your letter",
     "the toy train",
     "the new pen",

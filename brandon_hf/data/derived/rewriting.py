@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .building import Texts
-from .grammar_tables import ALIKE, STATES, SUBJECTS, THINGS, VERBS, WRONG
+from .grammar_tables import ALIKE, STATES, SUBJECTS, VERBS, WRONG
 from .plain_sentences import plain_sentences
 from .word_lists import PAST, pairs
 from .wording import Chat, ask, ask_about, capital, small, turn, words_of
@@ -261,7 +261,8 @@ def _grammar(rng: random.Random) -> Chat:
 
 
 def _question(rng: random.Random) -> Chat:
-    thing, state, verb = rng.choice(THINGS), rng.choice(STATES), rng.choice(("is", "was"))
+    things, states = rng.choice(STATES)
+    thing, state, verb = rng.choice(things.split(", ")), rng.choice(states.split(", ")), rng.choice(("is", "was"))
     statement = f"{capital(thing)} {verb} {state}."
     if rng.random() < 0.5:
         return turn(ask_about(rng, _QUESTION, statement), f"{capital(verb)} {thing} {state}?")

@@ -76,9 +76,9 @@ _LEAST, _MOST = 35, 140  # words of a whole story
 
 
 _CARELESS = re.compile(
-    r"[a-z][.!?,][\"']?[A-Z]|\.\.|[!?,]{2}| [.,!?]|[\[\]<>*_#|{}()&;\\]|\d{4,}|[!?][\"'],|'\"|\"'|- ?[\"']"
-    r"|(?:^|\n)[a-z]|[.!?][\"']? +[a-z]\w* \w+ \w+ [A-Z]"
-    r"|\b(?:did'nt|grand father|grand mother|i|an woodcutter|[A-Z]{4,})\b"
+    r"[a-z][.!?,][\"']?[A-Z]|(?<!\.)\.\.(?!\.)|\.{4}|\.\.\. ?\.|[!?,]{2}| [.,!?]|[\[\]<>*_#|{}()&;\\]|\d{4,}|\d,\d"
+    r"|[!?][\"'],|'\"|\"'|- ?[\"']|\w- |(?:^|\n)[a-z]|[.!?][\"']? +[a-z]\w* \w+ \w+ [A-Z]|\b[A-Z]{2,}\b|\b(\w{2,}) \1\b"
+    r"|[a-z] (?:And|But|The|He|She|They|It|So|We|In|On)\b|\b(?:did'nt|grand father|grand mother|i|an woodcutter)\b"
 )
 
 
@@ -105,7 +105,7 @@ def stories(texts: Texts, rng: random.Random) -> Iterator[Chat]:
     for story in found:
         written = re.findall(r"\b[a-z]+\b", " ".join(story.sentences))
         if sum(used[word] > 1 for word in written) >= 0.97 * len(written):  # the others are odd or misspelled
-            made += _of_story(rng, story)
+            made += (chat for chat in _of_story(rng, story) if not _repeats(chat[1]["content"]))
     rng.shuffle(made)
     yield from made
 
@@ -120,7 +120,7 @@ def _read(text: str) -> Story | None:
     if title.isupper():
         title = title.capitalize()
     sentences = [sentence for line in paragraphs for sentence in split_sentences(line)]
-    whole = all(re.search(r"[.!?][\"']?$", line) for line in paragraphs)
+    whole = all(re.search(r"[.!?:,][\"']?$", line) for line in paragraphs)
     plain = body.translate({ord(mark): None for mark in "\u2022\u00e9"}).isascii()
     if not whole or not plain or _CARELESS.search(body) or body.count('"') % 2 or len(sentences) < 4:
         return None
@@ -140,11 +140,17 @@ def _of_story(rng: random.Random, story: Story) -> Iterator[Chat]:
         named = set(re.findall(r"[a-z]{4,}", story.title.lower()))
         if named.intersection(re.findall(r"[a-z]{4,}", " ".join(opening).lower())):
             yield turn(ask_about(rng, _TITLE, " ".join(opening)), story.title)
-    for start in range(0, len(story.sentences) - 5, 9):
+    for start in range(0, len(story.sentences) - 5, 6):
         given = _cut(story.sentences[start:], rng.randint(15, 40))
         following = _cut(story.sentences[start + len(given) :], 60)
         if given and len(following) >= 2 and len(" ".join(given).split()) >= 8 and _begins(story.sentences, start):
             yield turn(ask_about(rng, _CONTINUE, " ".join(given)), " ".join(following))
+
+
+def _repeats(told: str) -> bool:
+    """Whether a text says a sentence of four words or more twice."""
+    counts = Counter(sentence for sentence in split_sentences(told) if len(sentence.split()) > 3)
+    return any(count > 1 for count in counts.values())
 
 
 def _cut(sentences: list[str], most: int) -> list[str]:

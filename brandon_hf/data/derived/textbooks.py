@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from .building import Texts
+from .plain_sentences import normalised
 from .wording import Chat, ask, capital, small, turn, with_article, words_of
 
 SOURCE = "openstax_ccby"
@@ -13,7 +14,7 @@ SOURCE = "openstax_ccby"
 _LINK = re.compile(r"\s*\([^()]*\[\[?link[^()]*\)|\s*\[\[?link\]?\]?(?:\(#[^)]*\))?")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _DEFINITION = re.compile(
-    r"^(?P<article>An? |The )?(?P<term>[A-Za-z][a-z]+(?:[ -][a-z]+){0,2}) (?P<verb>is|are) "
+    r"^(?P<article>An? |The )?(?P<term>[A-Za-z][a-z]+(?:[ -][a-z]+){0,2}) (?P<verb>is|are|refers to|is defined as) "
     r"(?P<kind>(?:an?|the|any) [a-z]|organisms|chemical|substances|structures|cells|molecules|particles|people|groups|"
     r"animals|plants|proteins|organs|regions|rocks|tissues|bones|muscles|compounds)"
 )
@@ -27,20 +28,25 @@ _NO_TERM = frozenset(
         "movie film book story government president war nation country city step effect function role use "
         "other another part name term word way solution method mechanism conversion choice more less now then "
         "however therefore if when although because since while as but and or in on at by for to from with "
-        "your our their his her its my not no nothing everything something anything someone people",
+        "your our their his her its my not no nothing everything something anything someone people whether evident",
     )
 )
 _NO_MEANING = re.compile(
     r"\b(?:this|these|those|above|below|following|previous|previously|figure|table|chapter|section|here|example|"
-    r"discussed|"
-    r"we|our|you|your|shown|such|also|another|therefore|however|thus|same|called the|itself|most|only|main|primary|"
-    r"first|same|best|key|important|one of|result|reason|subject of|focus|matter|goal|topic|common|useful|good|bad|"
-    r"great|major|significant|critical|essential|opposite|equivalent|challenge|issue|concern|problem|example|factor|simple|"
+    r"discussed|we|our|you|your|shown|another|therefore|however|thus|same|called the|itself|most|only|main|primary|"
+    r"first|same|best|key|important|one of|result|reason|subject of|focus|matter|goal|topic|common|good|bad|"
+    r"great|major|significant|critical|essential|opposite|equivalent|challenge|issue|concern|problem|example|factor|"
     r"unique|serious|threat|source of|predominant|term|final|few|successful|standard|specific|day-to-day|similar to|"
-    r"dynamic|particular|cause of|random|event|typical|famous|popular|large group of|in which case|name for|growing|"
-    r"case|way to|largest|smallest|second|third|two|three|four|known|function of|sum of|product of)\b"
+    r"dynamic|particular|cause of|random|event|famous|popular|in which case|name for|growing|"
+    r"case|way to|requirement|preferred|clever|statistical|being lost|entire|because|"
+    r"component|cost|part of|active|young|purely|necessary|agents|institution|lots|scene|highly|"
+    r"largest|smallest|second|third|function of|sum of|product of)\b"
     r"|[\[\](){}*_$=#<>\d;:\u201c\u201d\"]|\.\.|\u2014",
     re.IGNORECASE,
+)
+_SAYS = re.compile(  # what makes a class of things the thing meant, with something after it
+    r"\b(?:of|that|which|who|where|when|whose|used|made|composed|consisting|containing|between|by|with|for|in|to|from)\b"
+    r"(?!.*\b(?:of|in|by|to|from|with|for|at|on|as|the|and|or)\.$) [a-z]"
 )
 _VAGUE = re.compile(
     r"^(?:is|are) (?:an?|the) (?:[\w-]+ ){0,1}"
@@ -66,12 +72,12 @@ _WHAT = (
 
 
 def explanations(texts: Texts, rng: random.Random) -> Iterator[Chat]:
-    """What things of biology, physics, economics, ... are, in the textbooks' sentences of 6 to 20 words."""
+    """What things of biology, physics, economics, ... are, in the textbooks' sentences of 6 to 22 words."""
     found: dict[str, list[tuple[str, str, str]]] = {}
     used: Counter[str] = Counter()
     written: Counter[str] = Counter()  # as they are written: names never begin with a small letter
     for text in texts(SOURCE):
-        plain = _LINK.sub("", text)
+        plain = normalised(_LINK.sub("", text))
         written.update(words_of(plain))
         for paragraph in plain.split("\n"):
             sentences = _SENTENCE.split(paragraph.strip())
@@ -100,7 +106,7 @@ def explanations(texts: Texts, rng: random.Random) -> Iterator[Chat]:
 def _defined(sentence: str) -> tuple[str, str] | None:
     """The term with its article, and is or are, of a sentence that defines one; None for any other."""
     count = len(sentence.split())
-    if not 6 <= count <= 20 or not sentence.endswith("."):
+    if not 6 <= count <= 22 or not sentence.endswith("."):
         return None
     match = _DEFINITION.match(sentence)
     if not match or _NO_MEANING.search(sentence) or _VAGUE.match(sentence[match.start("verb") :]):
@@ -112,13 +118,15 @@ def _defined(sentence: str) -> tuple[str, str] | None:
         or re.search(r"(?:ly|wards?)\b", match["term"])
     ):
         return None
+    if not _SAYS.search(sentence, match.end("verb")) or not sentence.isascii():
+        return None
     if words[-1] in sentence[match.end("verb") :].lower().split():
         return None
     article = (match["article"] or "").lower()
     term = small(match["term"]) if not article else match["term"]
     if article and with_article(term).split()[0] != article.strip():
         return None
-    return article + term, match["verb"]
+    return article + term, match["verb"].split()[0].replace("refers", "is")
 
 
 def _goes_on(sentence: str) -> bool:

@@ -245,7 +245,11 @@ DIFFERENCES: tuple[tuple[str, str, str], ...] = (
     ),
     ("tea", "coffee", "Tea is made from leaves, and coffee is made from roasted beans."),
     ("a bird", "a bat", "A bird has feathers and lays eggs. A bat has fur and gives its babies milk."),
-    ("a frog", "a toad", "A frog has smooth, wet skin and jumps far. A toad has rough, dry skin and mostly walks."),
+    (
+        "a rabbit",
+        "a hare",
+        "A rabbit is small and lives in a hole. A hare is larger, has longer ears and lives above the ground.",
+    ),
     ("a star", "a planet", "A star makes its own light. A planet only reflects the light of a star."),
     ("rain", "snow", "Rain is water that falls in drops. Snow is frozen and falls in flakes."),
     ("a teacher", "a pupil", "A teacher explains things, and a pupil learns them."),

@@ -533,6 +533,16 @@ def program(tmp_path_factory):
 
 
 @needs_compiler
+def test_the_sources_compile_with_what_the_documents_say(tmp_path):
+    """Without a flag for C99, so that a libc defines all of its names."""
+    text = (Path(__file__).parents[1] / "docs/engine.md").read_text("utf-8")
+    flags = text.partition("engine's C files with your program: `")[2].partition("`")[0].split()
+    assert flags
+    sources = sorted(path for path in SOURCES.glob("*.c") if path.stem not in ("platform_freestanding", "platform_ps2"))
+    subprocess.run(["cc", *flags, "-O0", "-fsyntax-only", "-Wno-psabi", *sources], cwd=tmp_path, check=True)
+
+
+@needs_compiler
 def test_the_program_writes_what_python_writes(blob, program):
     engine = Engine(blob())
     ids = list(engine.generate_ids(IDS[:5], max_new_tokens=9))

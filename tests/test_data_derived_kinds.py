@@ -9,7 +9,7 @@ import pytest
 from brandon_hf.data.derived import derived_chats
 from brandon_hf.data.derived.dictionary import definitions, entries
 from brandon_hf.data.derived.numbers import WORDS
-from brandon_hf.data.derived.plain_sentences import plain_sentences
+from brandon_hf.data.derived.plain_sentences import plain_sentences, split_sentences
 from brandon_hf.data.derived.rewriting import misspelled
 from brandon_hf.data.derived.textbooks import explanations
 from brandon_hf.data.derived.wording import ask, ask_about, capital, choose, dressed, with_article
@@ -283,6 +283,27 @@ def test_only_sentences_that_stand_alone_are_taken():
         "Short one. The cat (a tabby) slept on the mat. My father bought three red apples."
     )
     assert list(plain_sentences(iter([text]))) == ["The dog ran home.", "My father bought three red apples."]
+
+
+def test_a_quotation_stays_whole_and_with_its_speaker():
+    text = '"Come in," said Tom. "Are you cold?" Anna asked. He nodded. "Mr. Fox is here!" It was late.'
+    assert split_sentences(text) == [
+        '"Come in," said Tom.',
+        '"Are you cold?" Anna asked.',
+        "He nodded.",
+        '"Mr. Fox is here!"',
+        "It was late.",
+    ]
+
+
+def test_tales_are_about_what_was_asked_for():
+    seen = 0
+    for question, answer in pairs("tales", 800):
+        if asked := re.search(r"(?<!is a )story about an? (?:lost |brave |lazy )?(\w+)", question):
+            assert asked[1] in answer.lower() or asked[1] in ("rainy", "picnic", "present"), (question, answer)
+            assert 25 < len(answer.split()) < 130
+            seen += 1
+    assert seen > 200
 
 
 def test_dictionary_lines_are_read_and_unclear_meanings_left_out():

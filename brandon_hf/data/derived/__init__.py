@@ -21,6 +21,7 @@ from . import (
     reading,
     rewriting,
     stories,
+    tales,
     textbooks,
     words,
 )
@@ -53,6 +54,7 @@ KINDS: tuple[Kind, ...] = (
         (stories.SOURCE,),
         _STORYBOOKS,
     ),
+    Kind("tales", "little stories about what was asked for", 7, tales.tales),
     Kind(
         "rewriting",
         "case, spelling, grammar, order, joining, splitting",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 _END = re.compile(r"(?<!\bMr\.)(?<!\bMrs\.)(?<!\bDr\.)(?<!\bSt\.)(?:(?<=[.!?])|(?<=[.!?][\"']))\s+(?=[A-Z\"'])")
+_SPEAKER = re.compile(r"[A-Z][\w']*(?: \w+)? (?:said|asked|cried|called|shouted|answered|replied|whispered|yelled)\b")
 _PLAIN = re.compile(r"[A-Z][A-Za-z]*(?:[ ,-]+(?:[A-Za-z]+(?:['\u2019][a-z]+)?|\d{1,4}))+[.!?]")
 _NOT_ALONE = re.compile(
     r"(?:this|that|these|those|such|and|but|so|or|because|then|also|another|however|soon after|both|others?|there)\b",
@@ -28,8 +29,14 @@ def normalised(text: str) -> str:
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of one `normalised` paragraph, with the quotation marks at their ends."""
-    return [sentence.strip() for sentence in _END.split(text.strip()) if sentence.strip()]
+    """The sentences of one `normalised` paragraph, with the quotation marks at their ends and who speaks after them."""
+    found: list[str] = []
+    for sentence in filter(None, map(str.strip, _END.split(text.strip()))):
+        if found and found[-1].endswith('"') and _SPEAKER.match(sentence):
+            found[-1] += f" {sentence}"
+        else:
+            found.append(sentence)
+    return found
 
 
 def plain_sentences(texts: Iterator[str], least: int = 4, most: int = 13) -> Iterator[str]:

@@ -106,7 +106,7 @@ def ask_about(rng: random.Random, templates: str | Sequence[str], text: str, **s
         opening += ":"
     if layout < 0.5:
         return f"{opening} {text}"
-    if layout < 0.65:
+    if layout < 0.65 and '"' not in text:
         return f'{opening} "{text}"'
     return f"{opening}\n{text}" if layout < 0.85 else f"{opening}\n\n{text}"
 

@@ -27,7 +27,7 @@ _DESCRIBE = (
 )
 _DIFFERENCE = (
     "What is the difference between {x} and {y}?",
-    "How [is|are] {x} and {y} different?",
+    "How are {x} and {y} different?",
     "Explain the difference between {x} and {y}.",
     "Compare {x} and {y}.",
     "What makes {x} different from {y}?",

@@ -113,6 +113,9 @@ _REMOVE = (
 )
 
 
+_WORD = r",? [A-Za-z0-9]+(?:['-][A-Za-z0-9]+)*"
+
+
 def rewriting(texts: Texts, rng: random.Random) -> Iterator[Chat]:
     """What is to be done with sentences of stories, of an encyclopedia and of this package, without end."""
     sentences = sorted(set(plain_sentences(texts(SOURCES[0]))))
@@ -283,16 +286,13 @@ def _tense(rng: random.Random) -> Chat:
 
 def _joinable(line: str) -> tuple[str, str] | None:
     """Two plain sentences on a line, the second of which goes on with He, She, It or They."""
-    found = re.fullmatch(
-        r"([A-Z][a-z]+(?:,? [A-Za-z0-9]+)+)\. ((?:He|She|It|They) (?:is|was|are|were|has|had|can|lives|lived|played|"
-        r"plays|won|became|works|worked|studied|moved|died|left|joined|made|wrote|runs|began|started|served|married|contains|"
-        r"includes|covers|lies|received)(?:,? [A-Za-z0-9]+)+)\.",
-        line,
-    )
+    found = re.fullmatch(rf"([A-Z][a-z]+(?:{_WORD})+)\. ((?:He|She|It|They) (?!and\b)[a-z]+(?:{_WORD})+)\.", line)
     if not found or not all(4 <= len(part.split()) <= 13 for part in found.groups()):
         return None
     if re.search(
-        r"\b[B-HJ-Z]\b|\b(?:St|Mr|Mrs|Dr|No|vs|Jr|Sr|and)$"
+        r"\b[B-HJ-Z]\b|\b(?:St|Mr|Mrs|Dr|No|vs|Jr|Sr|and|of|in|by|to|from|with|for|at|on|as)\b"
+        r"(?=\.| (?:He|She|It|They)\b|$)"
+        r"|^(?:While|But|If|When|Although|Because|Following|Since|As|Though|After)\b"
         r"|\b(?:also|however|nevertheless|although|then|too|who|song|album|film|episode|genus|moth|species)\b",
         f"{found[1]} {found[2]}",
     ):
@@ -304,6 +304,10 @@ def _joinable(line: str) -> tuple[str, str] | None:
 
 def _joined(rng: random.Random, pair: Sequence[str]) -> Chat:
     first, second = pair
+    if rng.random() < 0.65:  # there are few such pairs
+        first, second = (simple_sentence(rng).rstrip(".") for _ in range(2))
+        if first.split()[-3:] == second.split()[-3:]:
+            second = "It was a fine day"
     whole = f"{first}, and {small(second)}."
     apart = f"{first}. {second}."
     if rng.random() < 0.5:

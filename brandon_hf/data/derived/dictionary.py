@@ -17,12 +17,13 @@ _PARTS = ("noun", "verb", "adjective", "adverb")
 _ODD = re.compile(
     r"[():;\[\]\"/]|\b(?:genus|species|family|trade name|especially|usually|sex\w*|genital\w*|whore|slut|negro|rape\w*|"
     r"penis|vagina|prostitut\w*|slang|offensive|kill\w*|murder\w*|jew\w*|homosexual\w*|ejaculat\w*|nazi|drunk\w*|"
-    r"one's|etc|obscene|vulgar|black person|breast|intercourse|retard\w*|cripple\w*|lunatic|"
+    r"one's|etc|obscene|vulgar|black person|breast|intercourse|retard\w*|terror\w*|heroin|"
+    r"cocaine|narcotic|drug|cripple\w*|lunatic|"
     r"savage|gyps\w*|or other|who is a|of or relating|relating to)\b",
     re.IGNORECASE,
 )
 _BEGINNINGS = {
-    "noun": r"(?:an?|the|any|some|someone|something|a person|people) ",
+    "noun": r"(?:an?|the|any|some|someone|something|a person|people) (?!or )",
     "verb": r"(?:to )?[a-z]+ ",
     "adjective": r"(?:having|full of|not|very|able|showing|feeling|easily|causing|lacking|without|made of|extremely|"
     r"marked by|free from|liking|filled|covered|being|likely|worthy|giving|more|so|not)\b",
@@ -47,16 +48,17 @@ _NOUN_MEANING = (
     "What is {a}?",
     "What is {a}?",
     "Can you tell me what {a} is?",
-    "What do we call {a}? I mean, what is it?",
     "Explain what {a} is.",
     "In one sentence, what is {a}?",
 )
 _SUBJECT = re.compile(
     r"(?:The|An?|I|We|They|He|She|It|You|My|Our|Your|His|Her|Their|There|This|That|Do|Did|Is|Are|Can) "
 )
-_UNCOUNTED = re.compile(r"(?:tion|ity|ness|ism|ment|ance|ence|ics|logy|graphy|ing|ship|hood|ry|ure|th|sy)$")
+_UNCOUNTED = re.compile(
+    r"(?:tion|ity|ness|ism|ment|ance|ence|ics|logy|graphy|ing|ship|hood|ry|ure|th|sy|ene|ine|in|ide|ium|gen|oil|ol)$"
+)
 _ABSTRACT = (
-    r"an? (?:feeling|state|condition|quality|lack|sense|kind of|form of|disease|strong|great|style|type|soft|hard)"
+    r"an? (?:feeling|game|state|condition|quality|lack|sense|kind of|form of|disease|strong|great|style|type|soft|hard)"
 )
 _EXAMPLE = (
     'Use [the word |]"{w}" in a sentence.',
@@ -168,7 +170,7 @@ def _clear(entry: Entry, senses: list[Entry], used: Counter[str]) -> bool:
             or (entry is senses[0] and len(senses) == 2)
         )
         and 3 <= len(words) <= 18
-        and not _ODD.search(entry.meaning)
+        and not _ODD.search(f"{entry.word} {entry.meaning}")
         and re.match(_BEGINNINGS[entry.part], entry.meaning) is not None
         and all(used[word] >= _COMMON for word in words)
         and entry.word[:5] not in {word[:5] for word in words}
@@ -244,6 +246,7 @@ def _synonyms(entry: Entry, senses: dict[str, list[Entry]], used: Counter[str]) 
         for other in entry.similar
         if used[other] >= _COMMON
         and other[:4] != entry.word[:4]
+        and other[-6:] != entry.word[-6:]  # decreasing and increasing
         and len(senses.get(other, ())) <= 3
         and any(sense.part == entry.part and entry.word in sense.similar for sense in senses.get(other, ()))
     ]

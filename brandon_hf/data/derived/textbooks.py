@@ -28,7 +28,9 @@ _NO_TERM = frozenset(
         "movie film book story government president war nation country city step effect function role use "
         "other another part name term word way solution method mechanism conversion choice more less now then "
         "however therefore if when although because since while as but and or in on at by for to from with "
-        "your our their his her its my not no nothing everything something anything someone people whether evident",
+        "your our their his her its my not no nothing everything something anything someone people "
+        "whether evident also "
+        "unknown still just only burning profits",
     )
 )
 _NO_MEANING = re.compile(
@@ -39,13 +41,15 @@ _NO_MEANING = re.compile(
     r"unique|serious|threat|source of|predominant|term|final|few|successful|standard|specific|day-to-day|similar to|"
     r"dynamic|particular|cause of|random|event|famous|popular|in which case|name for|growing|"
     r"case|way to|requirement|preferred|clever|statistical|being lost|entire|because|"
-    r"component|cost|part of|active|young|purely|necessary|agents|institution|lots|scene|highly|"
+    r"component|cost|part of|very|commercial|"
+    r"letter|identifying|such (?!as)|active|young|purely|necessary|agents|institution|lots|scene|highly|"
     r"largest|smallest|second|third|function of|sum of|product of)\b"
     r"|[\[\](){}*_$=#<>\d;:\u201c\u201d\"]|\.\.|\u2014",
     re.IGNORECASE,
 )
 _SAYS = re.compile(  # what makes a class of things the thing meant, with something after it
-    r"\b(?:of|that|which|who|where|when|whose|used|made|composed|consisting|containing|between|by|with|for|in|to|from)\b"
+    r"\b(?:of|that|which|who|where|when|whose|used|made|composed|consisting|containing|between|by|with|"
+    r"for|in|to|from)\b"
     r"(?!.*\b(?:of|in|by|to|from|with|for|at|on|as|the|and|or)\.$) [a-z]"
 )
 _VAGUE = re.compile(
@@ -66,7 +70,7 @@ _WHAT = (
     "I want to know what {t} {v}.",
     "Describe {t}[ in one sentence| briefly|].",
     "What do you know about {t}?",
-    "[Our teacher|My book|A friend] talked about {t}. What {v} that?",
+    "[Our teacher|My book|A friend] talked about {t}. What does that mean?",
     "Give me a short [explanation|definition] of {t}.",
 )
 
@@ -139,6 +143,7 @@ def _goes_on(sentence: str) -> bool:
         )
         is not None
         and not re.search(
-            r"[\[\](){}*_$=#<>;:\u201c\u201d\"]|\b(?:this|these|figure|table|above|below|however|also)\b", sentence
+            r"[\[\](){}*_$=#<>;:\u201c\u201d\"]| \.|\b(?:this|these|figure|table|above|below|however|also|shown)\b",
+            sentence,
         )
     )

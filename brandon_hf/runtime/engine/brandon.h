@@ -158,8 +158,8 @@ bt_status bt_encode(bt_engine *engine, const char *text, size_t bytes, int speci
                     uint32_t *count);
 
 /* The bytes of a token; special tokens give none unless `specials`. A character may be spread over several tokens.
- * Called token after token of a text from its beginning, where *started is 0, it leaves out the space that SentencePiece
- * puts in front of a text; where *started is 1, nothing. */
+ * Called token after token of a text from its beginning, where *started is 0, it leaves out the space that
+ * SentencePiece puts in front of a text; where *started is 1, nothing. */
 bt_status bt_decode_next(const bt_engine *engine, int32_t id, int specials, int *started, char *text, uint32_t capacity,
                          uint32_t *bytes);
 

@@ -2,16 +2,15 @@
 
     python benchmarks/fuzz.py --minutes 60
 
-Builds benchmarks/fuzz/fuzz_engine.c and the engine with AddressSanitizer and UndefinedBehaviorSanitizer: with clang's
-libFuzzer, or where there is no clang with gcc and AFL++ (`afl-gcc-fast`, `afl-fuzz`). Inputs that break the engine are
-kept in FOLDER/crashes, and so is the corpus in FOLDER/work, which the next run goes on with. The page keeps the runs
-before, each with a hash of the engine's files that it ran. Exit status 1 if there are any crashes.
+Builds benchmarks/fuzz/fuzz_engine.c and the engine with clang's libFuzzer, AddressSanitizer and
+UndefinedBehaviorSanitizer. Inputs that break the engine are kept in FOLDER/crashes, and so is the corpus in
+FOLDER/work, which the next run goes on with. The page keeps the runs before, each with a hash of the engine's files.
+Exit status 1 if there are any crashes.
 """
 
 import argparse
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -41,7 +40,6 @@ MOST_CRASHES = 20  # then there is no point in going on
 class Result:
     """What a run came to; edges are those of the engine and the target."""
 
-    fuzzer: str
     executions: int = 0
     seconds: float = 0.0
     edges: int = 0
@@ -70,7 +68,7 @@ def run_libfuzzer(folder: Path, compiler: str, seconds: float) -> Result:
     traced = ["-fsanitize=fuzzer-no-link"]  # watches every comparison, which only slows down loops over numbers
     plain = [*traced, "-fno-sanitize-coverage=trace-cmp"]
     program = build(folder, compiler, traced, plain, ["-fsanitize=fuzzer"])
-    result, start = Result("libFuzzer"), time.monotonic()
+    result, start = Result(), time.monotonic()
     with tqdm(total=round(seconds), desc="fuzzing", unit="s", disable=None) as bar:
         while (left := seconds - (time.monotonic() - start)) >= 1 and len(result.crashes) < MOST_CRASHES:
             limits = [f"-timeout={SLOWEST}", f"-rss_limit_mb={MOST_MEMORY}", f"-max_len={LARGEST}"]
@@ -100,36 +98,6 @@ def add_libfuzzer(result: Result, log: str) -> None:
         result.crashes.append(f"{promise[-1] if promise else broken[-1].replace(str(REPO) + '/', '')} ({file})")
 
 
-def run_afl(folder: Path, compiler: str, seconds: float) -> Result:
-    """Run AFL++, which counts what broke the engine by itself."""
-    program = build(folder, compiler, ["-DSTANDALONE"], ["-DSTANDALONE"], [])
-    command: list[str | Path] = [
-        "afl-fuzz",
-        "-i",
-        folder / "corpus",
-        "-o",
-        folder / "afl",
-        "-x",
-        folder / "words.dict",
-        "-m",
-        "none",
-    ]
-    command += ["-t", str(1000 * SLOWEST), "-V", str(int(seconds)), "--", program, "@@"]
-    quiet = {"AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1"}
-    with (folder / "log").open("w") as log:
-        subprocess.run(command, env=os.environ | quiet, stdout=log, stderr=subprocess.STDOUT, check=True)
-    stats = (folder / "afl/default/fuzzer_stats").read_text()
-    result = Result("AFL++", int(_last(r"execs_done\s*: (\d+)", stats)), float(_last(r"run_time\s*: (\d+)", stats)))
-    result.edges, result.all_edges = (
-        int(_last(rf"{name}\s*: (\d+)", stats)) for name in ("edges_found", "total_edges")
-    )
-    for kind in ("crashes", "hangs"):
-        for file in sorted((folder / "afl/default" / kind).glob("id:*")):
-            result.crashes.append(f"{kind} ({file.name})")
-            shutil.copy(file, folder / "crashes" / file.name.replace(":", "-"))
-    return result
-
-
 def _last(pattern: str, text: str) -> str:
     found = re.findall(pattern, text)
     return str(found[-1]) if found else "0"
@@ -146,20 +114,21 @@ def render(runs: list[dict[str, Any]]) -> str:
     """The runs as a page, the last one first."""
     lines = ["# Fuzzing the engine", "", "Written by `python benchmarks/fuzz.py`."]
     lines += [
-        "Damaged and odd blobs, texts, ids and settings, under AddressSanitizer and UndefinedBehaviorSanitizer.",
+        "Damaged and odd blobs, texts, ids and settings by libFuzzer, under AddressSanitizer and "
+        "UndefinedBehaviorSanitizer.",
         "",
     ]
-    lines += ["| engine | fuzzer | executions | seconds | a second | edges reached | crashes |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines += ["| engine | executions | seconds | a second | edges reached | crashes |"]
+    lines += ["|---|---|---|---|---|---|"]
     for run in runs:
         lines.append(
-            f"| {run['engine'] or 'an earlier one'} | {run['fuzzer']} | {run['executions']:,} | {run['seconds']:,.0f} "
+            f"| {run['engine'] or 'an earlier one'} | {run['executions']:,} | {run['seconds']:,.0f} "
             f"| {run['executions'] / max(run['seconds'], 1):,.0f} "
             f"| {run['edges']:,} ({run['edges'] / max(run['all_edges'], 1):.0%}) | {len(run['crashes'])} |"
         )
     lines += ["", f"An engine is named by a hash of its files; that of the last run is {runs[0]['engine']}. Edges are "]
     lines[-1] += "counted in the engine, all kernels of this processor's kind, and the target itself."
-    lines += [f"- {run['fuzzer']}: {crash}" for run in runs for crash in run["crashes"]]
+    lines += [f"- {run['engine']}: {crash}" for run in runs for crash in run["crashes"]]
     return "\n".join(lines) + "\n"
 
 
@@ -170,9 +139,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="of corpus and crashes (default: one that is removed afterwards)")
     parser.add_argument("--output", type=Path, default=REPO / "docs/benchmarks/fuzz")
     arguments = parser.parse_args()
-    clang, afl = shutil.which("clang"), shutil.which("afl-gcc-fast")
-    if not clang and not (afl and shutil.which("afl-fuzz")):
-        raise SystemExit("fuzzing needs clang with libFuzzer, or AFL++ with afl-gcc-fast")
+    clang = shutil.which("clang")
+    if not clang:
+        raise SystemExit("fuzzing needs clang with libFuzzer (Debian: clang)")
 
     engine = engine_hash()  # before somebody changes it
     with tempfile.TemporaryDirectory() as temporary:
@@ -181,7 +150,7 @@ def main() -> int:
             (folder / name).mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, REPO / "benchmarks/fuzz/seeds.py", folder], check=True)
         seconds = 60 * arguments.minutes
-        result = run_libfuzzer(folder, clang, seconds) if clang else run_afl(folder, str(afl), seconds)
+        result = run_libfuzzer(folder, clang, seconds)
         if result.crashes and arguments.folder is None:
             kept = Path(tempfile.mkdtemp(prefix="fuzz-"))
             shutil.copytree(folder / "crashes", kept, dirs_exist_ok=True)

@@ -3,9 +3,7 @@
  * An input is a program for it: a byte that chooses the blob, options, edits of the blob, then calls. The blob is the
  * rest of the input itself, or one of the seeds (SEEDS, a folder that seeds.py writes), edited or not; the checksum is
  * left out or made right, so that edits get past it. bt_take is wrapped by the linker (-Wl,--wrap=bt_take): each piece
- * of the arena is followed by poisoned bytes, so that AddressSanitizer sees a piece's end, not just the arena's.
- *
- * With -DSTANDALONE it is a program that runs the files it is given, for regressions and for AFL++. */
+ * of the arena is followed by poisoned bytes, so that AddressSanitizer sees a piece's end, not just the arena's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -389,17 +387,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     free(blob.data);
     return 0;
 }
-
-#ifdef STANDALONE
-int main(int count, char **paths) {
-    for (int i = 1; i < count; i++) {
-        bytes whole = read_whole(paths[i]);
-        bytes exact = {malloc(whole.size ? whole.size : 1), whole.size};
-        must(whole.data && exact.data, "the input can be read");
-        memcpy(exact.data, whole.data, whole.size);
-        LLVMFuzzerTestOneInput(exact.data, exact.size);
-        free(whole.data), free(exact.data);
-    }
-    return 0;
-}
-#endif

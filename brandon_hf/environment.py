@@ -57,6 +57,12 @@ def has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported()) and "AuthenticAMD" in _cpu_info()
 
 
+def processor() -> str:
+    """The name of the processor."""
+    found = re.search(r"model name\s*: (.+)", _cpu_info())
+    return found[1].strip() if found else platform.processor()
+
+
 def _cpu_info() -> str:
     """What Linux says of the processor; nothing elsewhere."""
     path = Path("/proc/cpuinfo")

@@ -150,15 +150,20 @@ def test_what_cannot_work_is_said_before_anything_starts(change, message):
     assert message in str(raised.value)
 
 
-def test_relative_paths_start_at_the_folder_of_the_data(values, tmp_path):
-    (tmp_path / "collection").mkdir()
-    text, chat = write_text(tmp_path / "collection")
-    data = {"pretrain": [{"path": "t*.jsonl"}, text], "chat": "chat.jsonl", "folder": str(tmp_path / "collection")}
+def test_relative_paths_start_at_the_folder_of_the_data(values, tmp_path, monkeypatch):
+    folder = tmp_path / "[collection]"  # no pattern
+    folder.mkdir()
+    (folder / "synthetic").mkdir()  # a built-in source keeps its name
+    text, chat = write_text(folder)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    data = {"pretrain": [{"path": "text.jsonl"}, text, "synthetic"], "chat": "chat.jsonl", "folder": "~/[collection]"}
     recipe = make_recipe({**values, "data": data}, "tiny")
-    assert [source.path for source in recipe.pretrain_sources()] == [str(tmp_path / "collection/t*.jsonl"), text]
+    assert [source.path for source in recipe.pretrain_sources()] == [text, text, None]
     assert [source.path for source in recipe.chat_sources()] == [chat]
     with pytest.raises(FileNotFoundError, match=r"t\*\.jsonl.*Set data\.folder if relative paths start elsewhere"):
         make_recipe({**values, "data": {"pretrain": {"path": "t*.jsonl"}}}, "tiny")
+    with pytest.raises(ValueError, match=r"data\.folder=5: there is no such folder"):
+        make_recipe({**values, "data": {**data, "folder": 5}}, "tiny")
 
 
 def test_an_unknown_recipe_names_the_nearest():

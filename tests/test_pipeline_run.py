@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import tiny_values
+from tiny_run import tiny_values, write_text
 
 from brandon_hf.cli import main
 from brandon_hf.pipeline import Run
@@ -131,8 +131,35 @@ def test_a_time_limit_leaves_a_checkpoint_and_says_so(values, tmp_path, capsys):
     assert "pretrain stopped at its time limit after step 1 of 5; the same command continues" in capsys.readouterr().err
     assert (tmp_path / "tiny/phase1_pretrain/checkpoint-1/.complete").is_file()
     assert main([*command, "-1"]) == 2
-    assert "--minutes -1.0 must be above 0" in capsys.readouterr().err
+    assert "--minutes -1.0 must be above 0, and finite" in capsys.readouterr().err
     assert main([*command, "60"]) == 0
+
+
+def test_a_run_takes_what_another_has_prepared_without_its_text(values, finished, tmp_path):
+    """Tokenizer, corpus and chats, weights of the chat sources included."""
+    text, chat = write_text(tmp_path)
+    weighed = {**values["data"], "pretrain": text, "chat": [{"path": chat, "weight": 2.0}]}
+    first = Run(make_recipe({**values, "data": weighed}, "first"), tmp_path / "first")
+    first.data.prepare()
+    rows = first.data.chat_rows().to_list()
+    for path in (text, chat):
+        Path(path).unlink()
+    with pytest.raises((ValueError, OSError), match="text.jsonl"):
+        make_recipe({**values, "data": weighed}, "first")
+    taken = {**values, "data": {**weighed, "prepared": str(tmp_path / "first")}, "phases": ["pretrain", "sft"]}
+    run = Run(make_recipe(taken, "second"), tmp_path / "second")
+    final = run.execute()
+    assert final.is_dir()
+    assert run.data.corpus.manifest == first.data.corpus.manifest
+    assert run.data.chat_rows().to_list() == rows
+    assert [(source.path, source.weight) for source in run.recipe.chat_sources()] == [(chat, 2.0)]
+    for part in ("tokenizer", "corpus", "chat"):
+        assert {file.name for file in (tmp_path / "second" / part).iterdir()} == {
+            file.name for file in (tmp_path / "first" / part).iterdir()
+        }
+    shutil.rmtree(tmp_path / "first/chat")
+    with pytest.raises(ValueError, match=r"data\.prepared=.*: chat/ is missing: name the folder of a run"):
+        make_recipe(taken, "third")
 
 
 def test_the_same_command_again_trains_nothing(values, finished, tmp_path):

@@ -42,7 +42,7 @@ def carry_out(args: argparse.Namespace, overrides: Sequence[str], phases: Sequen
     from brandon_hf.pipeline import OutOfTime, Run, load_recipe
 
     if args.minutes is not None and not 0 < args.minutes < float("inf"):
-        raise ValueError(f"--minutes {args.minutes} must be above 0")
+        raise ValueError(f"--minutes {args.minutes} must be above 0, and finite")
     recipe = load_recipe(args.recipe, overrides)
     training = Run(recipe, args.output / (args.name or recipe.name))
     try:

@@ -27,7 +27,7 @@ from brandon_hf.files import folder_written_aside
 from .shards import SplitWriter
 from .sources import STRAIGHT_QUOTES, Document, Source
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: quotation marks do not decide a document's side
 SPLITS = ("train", "validation")
 _BATCH_DOCUMENTS, _BATCH_CHARACTERS = 500, 2_000_000  # tokenised at once, whichever is reached first
 

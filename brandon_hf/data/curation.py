@@ -107,7 +107,7 @@ class CurationReport:
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)  # reason -> rows
     examples: dict[str, list[str]] = field(default_factory=dict)  # reason -> up to 3 excerpts
-    sources: dict[str, dict[str, int]] = field(default_factory=dict)  # source -> {"rows": ..., "kept": ...}
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)  # source -> {"rows": ..., "kept": ...}
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON."""

@@ -1,9 +1,11 @@
 """What a run trains on: tokenizer, corpus and chats, each made once in the run's directory."""
 
 import json
+import os
 import random
+import shutil
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,8 @@ from brandon_hf.files import file_written_aside, folder_written_aside
 from brandon_hf.tokenization import train_tokenizer
 from brandon_hf.training.instruct import pack_chats
 
-from .recipe import Recipe
+from .recipe import PARTS, Recipe
 
-PARTS = ("tokenizer", "corpus", "chat")
 TOKENIZER_CHATS = 5000  # chats the tokenizer is trained on, beside the text
 
 
@@ -35,11 +36,15 @@ class RunData:
             self.context = getattr(base, "max_position_embeddings", self.context)
 
     def prepare(self) -> None:
-        """Make what is not there. All processes call it together.
+        """Make what is not there, or take it from the run that `data.prepared` names. All processes call it together.
 
         Raises:
             OSError, ValueError: a source cannot be used; nothing half-written is left.
         """
+        if self.recipe.data.prepared is not None:
+            for part in PARTS:
+                source = Path(self.recipe.data.prepared).expanduser() / part
+                make_once(self.folder / part, partial(_link, source), self.state)
         make_once(self.folder / "tokenizer", self._make_tokenizer, self.state)
         self.blocks("validation")  # too little text to measure on is an error now, not after the chats
         make_once(self.folder / "chat", self._make_chats, self.state)
@@ -53,6 +58,10 @@ class RunData:
     def corpus(self) -> Corpus:
         """The run's pretraining text as token ids."""
         data, tokenizer = self.recipe.data, self.tokenizer
+        if data.prepared is not None:
+            corpus = Corpus.load(self.folder / "corpus")
+            corpus.check_tokenizer(tokenizer)
+            return corpus
         with self.state.main_process_first():
             return prepare_corpus(
                 self.recipe.pretrain_sources(),
@@ -124,11 +133,25 @@ class RunData:
             kept += own
             report.sources[name] = {"rows": len(own), "kept": len(own)}
             report.rows, report.kept = report.rows + len(own), report.kept + len(own)
+        for source in sources:
+            report.sources[source.name]["weight"] = source.weight
         train, validation = split_chats(kept, self.recipe.data.chat_validation_fraction)
         for name, chats in (("train", train), ("validation", validation)):
             write_json_lines(folder / f"{name}.jsonl", chats)
         write_json(folder / "curation.json", report.to_dict())
         (folder / "curation.md").write_text(report.to_markdown(), "utf-8")
+
+
+def _link(source: Path, folder: Path) -> None:
+    """A second name for each file of a folder, or a copy on another disk. Nothing here changes a file in place."""
+
+    def link(file: str, name: str) -> None:
+        try:
+            os.link(file, name)
+        except OSError:
+            shutil.copy2(file, name)
+
+    shutil.copytree(source, folder, copy_function=link, dirs_exist_ok=True)
 
 
 def make_once(path: Path, make: Callable[[Path], None], state: PartialState) -> None:

@@ -6,7 +6,7 @@ recipe too. `extends: NAME` starts from another one. `KEY=VALUE` on the command 
 """
 
 import difflib
-import glob
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -19,6 +19,7 @@ from transformers import TrainingArguments
 
 from brandon_hf.data.chat import ChatSource
 from brandon_hf.data.curation import CurationRules
+from brandon_hf.data.presets import presets
 from brandon_hf.data.readers import files_of
 from brandon_hf.data.sources import Source
 from brandon_hf.modeling import BrandonConfig
@@ -33,6 +34,7 @@ from brandon_hf.training.arguments import (
 )
 
 PHASES = ("pretrain", "distill", "sft", "prefer")
+PARTS = ("tokenizer", "corpus", "chat")  # what a run prepares from its data
 FILES = ("model", *PHASES)  # sections that may have a file of their own in a recipe's folder
 ARGUMENTS: dict[str, type[TrainingArguments]] = {
     "pretrain": PretrainArguments,
@@ -58,6 +60,7 @@ class DataSettings:
     """What the run reads. `pretrain` and `chat` are sources (path, preset, mapping, or a list of them)."""
 
     folder: str | None = None  # where relative paths of sources start; unset: the working directory
+    prepared: str | None = None  # folder of a run whose tokenizer, corpus and chats are used instead of all else here
     pretrain: Any = "synthetic"
     chat: Any = "synthetic"
     max_tokens: int | None = None  # of pretraining text
@@ -126,14 +129,19 @@ class Recipe:
 
     def pretrain_sources(self) -> list[Source]:
         """The sources of pretraining text; the built-in one has the recipe's seed."""
-        sources = Source.from_recipe(_located(self.data.pretrain, self.data.folder))
+        sources = Source.from_recipe(_located(self.data.pretrain, self.data.folder, "pretrain"))
         return [_seeded(source, self.seed) for source in sources]
 
     def chat_sources(self) -> list[ChatSource]:
         """The sources of chats; the built-in one has the recipe's seed."""
-        return [
-            _seeded(source, self.seed) for source in ChatSource.from_recipe(_located(self.data.chat, self.data.folder))
-        ]
+        if self.data.prepared is not None:
+            report = json.loads((Path(self.data.prepared).expanduser() / "chat/curation.json").read_text("utf-8"))
+            return [
+                ChatSource(**{"builtin" if name == "synthetic" else "path": name}, weight=of.get("weight"))
+                for name, of in report["sources"].items()
+            ]
+        sources = ChatSource.from_recipe(_located(self.data.chat, self.data.folder, "chat"))
+        return [_seeded(source, self.seed) for source in sources]
 
     def curation(self) -> CurationRules:
         return _settings(CurationRules, self.data.curation, "data.curation")
@@ -200,15 +208,7 @@ def _check(recipe: Recipe) -> None:
         arguments = recipe.arguments(phase, nowhere)
         if phase in ("pretrain", "distill") and arguments.max_steps < 1:
             raise ValueError(f"{phase}.max_steps={arguments.max_steps} must be at least 1")
-    for sources in (recipe.pretrain_sources(), recipe.chat_sources()):
-        for source in sources:
-            if source.path is not None:
-                try:
-                    files_of(source.path)
-                except FileNotFoundError as error:
-                    if recipe.data.folder is not None or Path(source.path).is_absolute():
-                        raise
-                    raise FileNotFoundError(f"{error}. Set data.folder if relative paths start elsewhere") from error
+    _check_sources(recipe)
     recipe.curation()
     data, samples = recipe.data, recipe.samples
     for name in ("validation_fraction", "chat_validation_fraction"):
@@ -232,6 +232,28 @@ def _check(recipe: Recipe) -> None:
         recipe.teacher_model()
         if recipe.teacher_arguments(nowhere).max_steps < 1:
             raise ValueError("teacher.pretrain.max_steps must be at least 1")
+
+
+def _check_sources(recipe: Recipe) -> None:
+    data = recipe.data
+    for name in ("folder", "prepared"):
+        value = getattr(data, name)
+        if value is not None and not (isinstance(value, str) and Path(value).expanduser().is_dir()):
+            raise ValueError(f"data.{name}={value!r}: there is no such folder")
+    if data.prepared is not None:
+        for part in PARTS:
+            if not (Path(data.prepared).expanduser() / part).is_dir():
+                raise ValueError(f"data.prepared={data.prepared}: {part}/ is missing: name the folder of a run")
+        return
+    sources: list[Source | ChatSource] = [*recipe.pretrain_sources(), *recipe.chat_sources()]
+    for source in sources:
+        if source.path is not None:
+            try:
+                files_of(source.path)
+            except FileNotFoundError as error:
+                if data.folder is not None or Path(source.path).is_absolute():
+                    raise
+                raise FileNotFoundError(f"{error}. Set data.folder if relative paths start elsewhere") from error
 
 
 def _read(source: str) -> dict[str, Any]:
@@ -332,16 +354,16 @@ def _check_keys(values: Mapping[str, Any], known: Any, prefix: str) -> None:
             raise ValueError(f"unknown key {prefix}{key} in the recipe; {hint}")
 
 
-def _located(value: Any, folder: str | None) -> Any:
-    """Sources as a recipe states them, their relative paths seen from `folder`."""
+def _located(value: Any, folder: str | None, section: str) -> Any:
+    """Sources as a recipe states them, relative paths seen from `folder`; presets and built-ins keep their names."""
     if folder is None:
         return value
     if isinstance(value, list | tuple):
-        return [_located(item, folder) for item in value]
+        return [_located(item, folder, section) for item in value]
     if isinstance(value, Mapping) and isinstance(value.get("path"), str):
-        return {**value, "path": str(Path(folder, Path(value["path"]).expanduser()))}
-    if isinstance(value, str) and glob.glob(path := str(Path(folder, Path(value).expanduser())), recursive=True):
-        return path
+        return {**value, "path": _located(value["path"], folder, "")}
+    if isinstance(value, str) and not (section and (value == "synthetic" or value in presets(section))):
+        return str(Path(folder).expanduser() / Path(value).expanduser())
     return value
 
 

@@ -47,8 +47,8 @@ from brandon_hf.training.evaluation import mean_loss
 from brandon_hf.training.instruct import InstructTrainer, PackedRows, with_replay
 from brandon_hf.training.pretrain import PretrainTrainer
 
-from .data import PARTS, RunData, write_json
-from .recipe import PHASES, Recipe, to_yaml
+from .data import RunData, write_json
+from .recipe import PARTS, PHASES, Recipe, to_yaml
 from .samples import write_samples
 
 FOLDERS = {
@@ -226,7 +226,7 @@ class Run:
         if self.deadline is not None:
             trainer.add_callback(TimeLimit(self.deadline))
         trainer.train()
-        if trainer.state.global_step < trainer.state.max_steps:
+        if self.deadline is not None and trainer.state.global_step < trainer.state.max_steps:
             raise OutOfTime(
                 f"{phase} stopped at its time limit after step {trainer.state.global_step:,} of "
                 f"{trainer.state.max_steps:,}"

@@ -9,8 +9,6 @@ benchmarks' own text (for its speed only). Writes docs/benchmarks/evaluation.jso
 import argparse
 import json
 import os
-import platform
-import re
 import shutil
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import torch
 from transformers import set_seed
 
+from brandon_hf.environment import processor
 from brandon_hf.evaluation.benchmarks import read_rows
 from brandon_hf.evaluation.evaluate import Settings, evaluate_model
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
@@ -75,13 +74,6 @@ def product_speed(dtype: str, seconds: float = 1.0) -> float:
         torch.nn.functional.linear(rows, weight)
         count += 1
     return 2 * 2048 * weight.numel() * count / (time.monotonic() - start) / 1e9
-
-
-def processor() -> str:
-    """The name of the processor."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", info.read_text("utf-8")) if info.is_file() else None
-    return found[1] if found else platform.processor()
 
 
 def table(found: dict[str, dict[str, Any]], by: str) -> str:

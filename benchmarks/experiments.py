@@ -10,7 +10,6 @@ FOLDER/eval). Finished runs stand in docs/experiments.json and are not repeated;
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -106,10 +105,15 @@ BASE: dict[str, Any] = {
         "disable_tqdm": True,
     },
 }
-# question: {variant: changes of BASE}; "mixture" and "straight_quotes" are this file's own. The first is compared with.
+# question: {variant: changes of BASE}; "mixture" is this file's own. The others are compared with the first.
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
-    "mixture": {name: {"mixture": name} for name in ("half books", *(set(MIXTURES) - {"half books"}))},
-    "quotes": {"half books": {}, "straight quotes": {"straight_quotes": True}},
+    "mixture": {
+        "half books": {},
+        "as it comes": {"mixture": "as it comes"},
+        "quarter books": {"mixture": "quarter books"},
+        "half simple books": {"mixture": "half simple books"},
+        "half books, no dictionary": {"mixture": "half books, no dictionary"},
+    },
     "rate": {
         "half books": {},
         "rate 1.5e-3": {"pretrain.learning_rate": 1.5e-3},
@@ -152,14 +156,13 @@ def files(kind: str, data: Path) -> list[Path]:
     return [data / "pretrain" / f"{name}.jsonl.xz" for name in KINDS[kind]]
 
 
-def sources(mixture: str, data: Path, straight_quotes: bool = False) -> list[dict[str, Any]]:
+def sources(mixture: str, data: Path) -> list[dict[str, Any]]:
     """The sources of a mixture as a recipe states them."""
     found = []
     for kind, share in MIXTURES[mixture].items():
         sizes = [file.stat().st_size for file in files(kind, data)]
         for file, size in zip(files(kind, data), sizes, strict=True):
-            source = {"path": str(file), "weight": share * size / sum(sizes)}
-            found.append(source | ({"straight_quotes": True} if straight_quotes else {}))
+            found.append({"path": str(file), "weight": share * size / sum(sizes), "straight_quotes": True})
     return found
 
 
@@ -167,28 +170,39 @@ def recipe_values(changes: dict[str, Any], seed: int, options: argparse.Namespac
     """`BASE` with the changes of a variant."""
     values: dict[str, Any] = json.loads(json.dumps(BASE))
     changes = dict(changes)
-    mixture = sources(changes.pop("mixture", "half books"), options.data, changes.pop("straight_quotes", False))
-    values["data"]["pretrain"] = mixture
-    values["tokenizer"] = {"path": str(options.work / "tokenizer")}
+    values["data"]["prepared"] = str(prepared(changes.pop("mixture", "half books"), options))
     values["pretrain"]["seed"] = seed
     for path, value in changes.items():
         set_path(values, path, value)
     return values
 
 
+def prepared(mixture: str, options: argparse.Namespace) -> Path:
+    """The folder of a run that only prepares the data of a mixture, for all runs that use it."""
+    return options.work / "mixtures" / slug(mixture)
+
+
 def make_shared(options: argparse.Namespace) -> None:
-    """The tokenizer and the held-out texts of all runs."""
+    """The tokenizer, the mixtures and the held-out texts of all runs."""
     from transformers import AutoTokenizer
 
     from brandon_hf.data import prepare_corpus
     from brandon_hf.data.corpus import document_hash, sample_texts
     from brandon_hf.data.sources import Source
+    from brandon_hf.pipeline import Run
+    from brandon_hf.pipeline.recipe import make_recipe
     from brandon_hf.tokenization import train_tokenizer
 
     if not (options.work / "tokenizer").is_dir():
         texts = sample_texts(Source.from_recipe(sources("half books", options.data)), max_characters=4_000_000)
         tokenizer = train_tokenizer(texts, vocab_size=BASE["model"]["vocab_size"], model_max_length=CONTEXT)
         tokenizer.save_pretrained(options.work / "tokenizer")
+    changes = [changes for question in options.questions for changes in QUESTIONS[question].values()]
+    for mixture in sorted({change.get("mixture", "half books") for change in changes}):
+        values: dict[str, Any] = json.loads(json.dumps(BASE))
+        values["data"]["pretrain"] = sources(mixture, options.data)
+        values["tokenizer"] = {"path": str(options.work / "tokenizer")}
+        Run(make_recipe(values, slug(mixture)), prepared(mixture, options)).data.prepare()
     tokenizer = AutoTokenizer.from_pretrained(options.work / "tokenizer")
     for kind in MEASURED:
         folder = options.work / "held-out" / kind.replace(" ", "-")
@@ -253,19 +267,24 @@ def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> No
     while jobs or running:
         while jobs and len(running) < options.workers:
             question, name, seed = job = jobs.pop(0)
-            log = (options.work / f"{slug(name)}-{seed}.log").open("w")
             command = [sys.executable, __file__, *sys.argv[1:], "--job", question, name, str(seed)]
-            running[subprocess.Popen(command, stdout=log, stderr=log)] = job
-        pid, status = os.wait()
-        process = next(process for process in running if process.pid == pid)
+            with (options.work / f"{slug(name)}-{seed}.log").open("w") as log:
+                running[subprocess.Popen(command, stdout=log, stderr=log)] = job
+        time.sleep(0.5)
+        process = next((process for process in running if process.poll() is not None), None)
+        if process is None:
+            continue
         question, name, seed = running.pop(process)
         outcome = options.work / f"{slug(name)}-{seed}.json"
-        if status == 0 and outcome.is_file():
+        if process.returncode == 0 and outcome.is_file():
             document = load()
             row = {"changes": QUESTIONS[question][name], "seed": seed, **json.loads(outcome.read_text("utf-8"))}
             document.setdefault(name, {})[str(seed)] = row
             write(document)
-        print(f"{name}, seed {seed}: {'done' if status == 0 else f'FAILED, see its log in {options.work}'}", flush=True)
+        print(
+            f"{name}, seed {seed}: {'done' if process.returncode == 0 else f'FAILED, see its log in {options.work}'}",
+            flush=True,
+        )
 
 
 def slug(name: str) -> str:

@@ -12,8 +12,6 @@ a MIPS compiler the same is counted for the PlayStation 2, in the emulator of te
 import argparse
 import json
 import os
-import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -23,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from brandon_hf.environment import processor
 from brandon_hf.files import file_written_aside
 
 REPO = Path(__file__).resolve().parents[1]
@@ -137,11 +136,13 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def processor() -> str:
-    """Its name."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-    return found[1] if found else platform.processor()
+def in_short(times: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each kernel's least, median and greatest time instead of those of all rounds."""
+    short = []
+    for one in times:
+        spans = {what: [min(one[what]), statistics.median(one[what]), max(one[what])] for what in ("all", "one_block")}
+        short.append({**one, **spans})
+    return short
 
 
 def main() -> None:
@@ -154,7 +155,7 @@ def main() -> None:
         times = time_kernels(Path(folder), arguments.rounds, arguments.seconds)
         results: dict[str, Any] = {"cpu": processor(), "rounds": arguments.rounds}
         results["compared"] = {what: compared(times, what) for what in ("all", "one_block")}
-        results |= {"console": count_on_console(Path(folder)), "times": times}
+        results |= {"console": count_on_console(Path(folder)), "times": in_short(times)}
     page = render(results)
     for suffix, text in ((".json", json.dumps(results, indent=1) + "\n"), (".md", page)):
         with file_written_aside(OUT.with_suffix(suffix)) as aside:

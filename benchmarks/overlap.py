@@ -24,6 +24,7 @@ from brandon_hf.data.readers import files_of
 from brandon_hf.data.sources import Source
 
 DOCS = Path(__file__).resolve().parents[1] / "docs/benchmarks"
+MOST_WORDS = 64
 WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -55,7 +56,7 @@ class Runs:
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
         self.random = np.random.default_rng(0)
-        self.factors = self.random.integers(1, 2**63, 64, dtype=np.uint64) | np.uint64(1)
+        self.factors = self.random.integers(1, 2**63, MOST_WORDS, dtype=np.uint64) | np.uint64(1)
 
     def words(self, text: str) -> np.ndarray:
         """A number of 64 bits for each word."""
@@ -109,6 +110,8 @@ def main() -> None:
     parser.add_argument("--chats", nargs="*", default=[], help="further chats to look through")
     parser.add_argument("--words", nargs="+", type=int, default=[8, 13], help="lengths of runs")
     options = parser.parse_args()
+    if not all(0 < length <= MOST_WORDS for length in options.words):
+        parser.error(f"--words {options.words} must lie between 1 and {MOST_WORDS}")
     runs = Runs()
     parts = [
         (name, [runs.words(part) for part in found])

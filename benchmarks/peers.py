@@ -37,6 +37,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from brandon_hf.environment import processor
 from brandon_hf.export import write_blob
 from brandon_hf.export.llama import write_llama
 from brandon_hf.files import file_written_aside
@@ -192,9 +193,7 @@ def table(runtimes: dict[str, dict[str, Any]]) -> list[str]:
 
 def environment(rounds: int) -> dict[str, Any]:
     """What the figures depend on."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-    return {"cpu": found[1] if found else platform.processor(), "system": platform.platform(), "rounds": rounds}
+    return {"cpu": processor(), "system": platform.platform(), "rounds": rounds}
 
 
 def main() -> None:

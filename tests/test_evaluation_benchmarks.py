@@ -195,6 +195,8 @@ def test_a_context_is_read_once_for_all_its_continuations(kind, request, tmp_pat
     assert [greedy for _, greedy in found] == [greedy for _, greedy in plain]
     alone = {"llama": 3, "brandon": 1}.get(kind, len(pairs))  # the context of the Llama is 64 tokens
     assert sum(rows for rows, _ in shapes) == alone, shapes
+    monkeypatch.setattr(model.model, "forward", None)  # what was scored once is known
+    assert model.score(pairs) == found
 
 
 def test_examples_longer_than_the_context_are_cut_on_the_left_and_counted(llama, data, tmp_path):

@@ -32,6 +32,7 @@ class ScoringModel(HFLM):
 
     - `batch_size="auto"` fills batches up to a number of tokens, longest examples first (HFLM probes the memory),
     - and reads a context that has several continuations once, if the model keeps keys and values of every token,
+    - a score is computed once: protocols ask for many of the same,
     - log-probabilities are formed in float32 whatever the weights are in: rounded to bfloat16, the sentences of a pair
       tie, and lm-eval gives a tie to the first, which in BLiMP is the right one,
     - the windows of long texts share no results: HFLM confuses windows of equal tokens and different beginnings,
@@ -69,6 +70,7 @@ class ScoringModel(HFLM):
         self.truncated: Counter[str] = Counter()
         self.doing = "scoring"  # what the progress bar says
         self._cut: list[bool] = []
+        self._scores: dict[_Pair, tuple[float, bool]] = {}
         self._bar: tqdm[Any] | None = None
         self._screen = sys.stderr
         if self.prefix_token_id is None:
@@ -113,18 +115,18 @@ class ScoringModel(HFLM):
             if self._bar is not None:  # a batch of the windows of long texts
                 return super()._loglikelihood_tokens(fitting, True, override_bs)
             pairs = [(tuple(context), tuple(target)) for _, context, target in fitting]
-            found: dict[Any, tuple[float, bool]] = {}
-            with self._progress(sum(len(context) + len(target) - 1 for context, target in pairs)):
-                for batch in self._sharing(pairs):
-                    found |= self._score_continuations(*batch)
-                rest = [index for index, pair in enumerate(pairs) if pair not in found]
+            new = [pair for pair in pairs if pair not in self._scores]
+            with self._progress(sum(len(context) + len(target) - 1 for context, target in new)):
+                for batch in self._sharing(new):
+                    self._scores |= self._score_continuations(*batch)
+                rest = [index for index, pair in enumerate(pairs) if pair not in self._scores]
                 plain = super()._loglikelihood_tokens([fitting[index] for index in rest], True, override_bs)
-            found |= {pairs[index]: score for index, score in zip(rest, plain, strict=True)}
-            return [found[pair] for pair in pairs]
+            self._scores |= {pairs[index]: score for index, score in zip(rest, plain, strict=True)}
+            return [self._scores[pair] for pair in pairs]
 
     def _sharing(self, pairs: Sequence[_Pair]) -> Iterator[tuple[list[_Ids], list[list[_Ids]]]]:
         """Batches of contexts of one length and the continuations of each, where a context has several."""
-        if self.batch_size != "auto" or not self._keeps_whole_contexts():
+        if not pairs or self.batch_size != "auto" or not self._keeps_whole_contexts():
             return
         targets: dict[_Ids, dict[_Ids, None]] = defaultdict(dict)
         for context, target in pairs:

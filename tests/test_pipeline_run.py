@@ -144,7 +144,7 @@ def test_a_run_takes_what_another_has_prepared_without_its_text(values, finished
     rows = first.data.chat_rows().to_list()
     for path in (text, chat):
         Path(path).unlink()
-    with pytest.raises((ValueError, OSError), match="text.jsonl"):
+    with pytest.raises((ValueError, OSError), match=r"text\.jsonl"):
         make_recipe({**values, "data": weighed}, "first")
     taken = {**values, "data": {**weighed, "prepared": str(tmp_path / "first")}, "phases": ["pretrain", "sft"]}
     run = Run(make_recipe(taken, "second"), tmp_path / "second")

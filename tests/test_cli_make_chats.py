@@ -30,7 +30,7 @@ def test_it_writes_chats_that_load_and_says_what_they_are_made_of(tmp_path, caps
     assert len(chats) == manifest["rows"] > 200
     assert "stories" in printed
     assert str(output) in printed
-    assert manifest["kinds"]["definitions"]["licence"].startswith("CC BY-SA")
+    assert manifest["kinds"]["definitions"]["licence"].startswith("as stated for files of these names: CC BY-SA")
     assert {path.name for path in output.parent.iterdir()} == {"chats.jsonl.gz", "chats.manifest.yaml"}
     assert load_chats(str(output.parent)), "the manifest beside it is not taken for chats"
 

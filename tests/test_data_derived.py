@@ -260,7 +260,8 @@ def test_licences_stand_in_the_manifest(folder, tmp_path):
     write_manifest(tmp_path / "m.yaml", KINDS, report, seed=3)
     manifest = yaml.safe_load((tmp_path / "m.yaml").read_text("utf-8"))
     assert manifest["seed"] == 3
-    assert manifest["kinds"]["stories"]["licence"].startswith("CC BY 4.0")
+    assert manifest["kinds"]["stories"]["licence"].startswith("as stated for files of these names: CC BY 4.0")
+    assert manifest["kinds"]["facts"]["licence"] == "Apache-2.0 (this package)"
     size = (folder / "storybooks_ccby.jsonl.gz").stat().st_size
     assert manifest["kinds"]["stories"]["files"] == {"storybooks_ccby.jsonl.gz": size}
     assert manifest["kinds"]["facts"]["files"] == {}

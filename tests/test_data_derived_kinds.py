@@ -134,7 +134,7 @@ def test_formats_are_kept():
         elif found := re.search(r'(?:end|finish|last word).*?"(\w+)"', low):
             checks, name = [{"kind": "ends_with", "value": [found[1], found[1] + "."]}], "end"
         elif found := re.search(r"(?:most|no more than|not more than|in) (\w+) words", low):
-            most = count.get(found[1]) or {**{w: n for n, w in enumerate(WORDS)}}.get(found[1]) or int(found[1])
+            most = count.get(found[1]) or (found[1] in WORDS and WORDS.index(found[1])) or int(found[1])
             checks, name = [{"kind": "max_words", "value": most}], "most"
         elif found := re.search(r"(one|two|three) sentence", low):
             checks, name = [{"kind": "sentences", "value": count[found[1]]}], "sentences"
@@ -259,11 +259,14 @@ def test_requests_are_varied_and_keep_their_words():
 
 
 @pytest.mark.parametrize(
-    ("noun", "said"),
-    [("owl", "an owl"), ("hour", "an hour"), ("university", "a university"), ("dog", "a dog"), ("uncle", "an uncle")],
+    ("article", "nouns"),
+    [
+        ("an", "owl hour uncle unimportant uninvited unintended utter usher urge onerous umbrella"),
+        ("a", "dog university unicorn unit utensil utopia useful usable usual euro one-way"),
+    ],
 )
-def test_articles_follow_the_sound(noun, said):
-    assert with_article(noun) == said
+def test_articles_follow_the_sound(article, nouns):
+    assert [with_article(noun) for noun in nouns.split()] == [f"{article} {noun}" for noun in nouns.split()]
 
 
 def test_a_large_first_letter_also_after_a_quotation_mark():
@@ -274,7 +277,15 @@ def test_a_large_first_letter_also_after_a_quotation_mark():
 def test_a_misspelled_word_is_never_the_word():
     rng = random.Random(0)
     for word in ("letter", "aaaaa", "house", "banana"):
-        assert all(misspelled(rng, word) != word for _ in range(200))
+        assert all(misspelled(rng, word) not in (word, None) for _ in range(200))
+
+
+def test_a_misspelled_word_is_no_other_word():
+    rng = random.Random(0)
+    known = {"quite", "quiet", "trail", "trial"}
+    for word in known:
+        assert all(misspelled(rng, word, known) not in known for _ in range(500))
+    assert misspelled(rng, "abc", {"acb", "abb", "abbc", "ac"}) is None
 
 
 def test_only_sentences_that_stand_alone_are_taken():

@@ -10,7 +10,7 @@ WHY = table(
 Why do [people|we|humans] need sleep?
     While we sleep, the body rests and the brain sorts what we learned.
     Without sleep we get tired and sick.
-Why [do we brush|should one brush|should I brush] [our|one's|my] teeth?
+[Why do we brush our|Why should one brush one's|Why should I brush my] teeth?
     Brushing takes away bits of food.
     Otherwise they make holes in the teeth.
 Why [do leaves fall|do trees lose their leaves] in autumn?
@@ -52,7 +52,7 @@ Why do [we|people] laugh?
 Why do [we|people] cry?
     People cry when they are sad, hurt or sometimes very happy.
     Crying can make us feel better.
-Why is [exercise|sport|it] good [for you|for us]?
+Why is [exercise|sport] good [for you|for us]?
     Moving makes the heart and the muscles strong, and it puts us in a good mood.
 Why do plants need [light|sunlight|the sun]?
     Plants use light to make their food out of water and air.
@@ -242,7 +242,7 @@ My friend is [angry|cross] with me. What [should|can] I do?
 I am [lonely|alone a lot]. What can I do?
     You could call a friend, join a club or talk to your neighbours.
     Many people are glad to have company.
-I [broke|have broken] my [mother's|friend's] [cup|vase]. What should I do?
+I [broke|have broken] my [mother's|sister's] [cup|vase]. What should I do?
     Tell her what happened and say that you are sorry.
     You can offer to buy a new one.
 I am late for [school|work]. What should I do?
@@ -250,7 +250,7 @@ I am late for [school|work]. What should I do?
 I want to [learn|play] an instrument. Which one [should I take|is good]?
     Try some of them and take the one whose sound you like best.
     Many people begin with the piano or the guitar.
-What [should|can|could] I give my [mother|father|friend|sister] for [her|his|the] birthday?
+What [should|can] I give my [mother for her|father for his|sister for her|friend for the] birthday?
     A book, some flowers or something you made yourself would be a nice present.
 What [should|can] I cook [tonight|for dinner|today]?
     You could cook noodles with tomatoes or a vegetable soup.
@@ -282,10 +282,10 @@ It is raining. What can we do [at home|inside]?
     You could play a game, bake a cake, read or build something.
 What can I do [this weekend|on Sunday]?
     You could visit friends, go for a walk in the woods or try a new recipe.
-[Give me|Do you have] [some |]advice for my first day at [school|work]?
+[Give me some advice for my first day at school.|Do you have [some|any] advice for my first day at [school|work]?]
     Be friendly, listen well and ask when you do not understand something.
     Everybody was new once.
-How can I [cheer up|make] my friend[| happy]?
+How can I [cheer up my friend|make my friend happy]?
     Spend some time together, listen, and do something that your friend likes.
 My plant is dying. What can I do?
     See whether the soil is too dry or too wet, and give the plant more light.
@@ -303,100 +303,4 @@ I want to get up earlier. [How do I do that?|What helps?]
     Go to bed earlier, and put your alarm clock where you have to get up to reach it.
 """,
     " ",
-)
-
-POEMS = table(
-    """
-the sun
-    The sun comes up, the night is done,
-    the day is bright for everyone.
-    It warms the field, it warms the hill,
-    and in the evening all is still.
-a cat
-    My little cat is soft and grey,
-    she likes to sleep for half the day.
-    But when it's dark, she opens wide
-    her two green eyes and goes outside.
-a tree
-    A tree stands tall beside the lane,
-    it drinks the sun, it drinks the rain.
-    The birds are singing in its crown,
-    and in the fall the leaves come down.
-snow
-    The snow is falling, white and deep,
-    the garden has gone off to sleep.
-    We build a man of ice and cold,
-    with stones for eyes and buttons of gold.
-the stars
-    So many stars are in the sky,
-    so far away, so very high.
-    I look at them before I sleep,
-    and they have secrets that they keep.
-the sea
-    The waves roll in, the waves roll out,
-    the gulls fly high and scream and shout.
-    I write my name upon the sand,
-    the sea comes up and cleans the land.
-a dog
-    My dog and I, we love to run
-    across the meadow in the sun.
-    And when I'm sad, he's at my side,
-    my friend, my helper and my guide.
-spring
-    The snow is gone, the grass is green,
-    the brightest flowers can be seen.
-    The birds are back and sing all day,
-    and children run outside to play.
-the night
-    The night is dark, the night is deep,
-    the town and all its people sleep.
-    An owl is flying round the tower,
-    the clock is striking hour by hour.
-bread
-    The baker wakes when it is night,
-    he mixes dough by candlelight.
-    And in the morning, warm and sweet,
-    the smell of bread is in the street.
-a friend
-    A friend is someone good to know,
-    who comes along when others go,
-    who laughs with you when you are glad
-    and holds your hand when you are sad.
-the wind
-    The wind is blowing round the house,
-    as loud as lions, soft as a mouse.
-    It takes my hat, it takes my kite,
-    and shakes the windows all the night.
-a river
-    A river runs from hill to sea,
-    it's never tired, and it is free.
-    It turns the mill, it rocks the boat,
-    and on its back the small ducks float.
-autumn
-    The leaves are yellow, red and brown,
-    and one by one they tumble down.
-    The apples wait to be brought in,
-    and soon the winter will begin.
-a bird
-    A little bird sat on a tree
-    and sang a happy song to me.
-    It spread its wings and flew away,
-    but I can hear its song all day.
-a mouse
-    A little mouse lived in a wall,
-    she wasn't very big at all.
-    She found some cheese, she ate it quick,
-    and after that she felt quite sick.
-school
-    I take my bag, I close the door,
-    I learn what I didn't know before.
-    We read and write, we sing and play,
-    and I go home at end of day.
-summer
-    The days are long, the skies are blue,
-    there are so many things to do.
-    We swim, we run, we climb a tree,
-    and I am happy, wild and free.
-""",
-    "\n",
 )

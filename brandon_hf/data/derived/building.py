@@ -22,6 +22,8 @@ from .wording import Chat
 DEFAULT_ROWS = 60_000
 _GIVE_UP = 400  # rejected chats in a row after which a kind counts as exhausted
 
+_AS_STATED = "as stated for files of these names: "
+
 Texts = Callable[[str], Iterator[str]]  # the texts of one source, by its name
 
 
@@ -35,7 +37,8 @@ class Kind:
         share: of the rows, relative to the other kinds'.
         make: from the texts of its sources and a generator of random numbers to chats; may never end.
         sources: names of the files it reads, without their endings.
-        licence: of what its chats are made from.
+        licence: of what its chats are made from; of its sources, the one that files of these names have at their
+            publishers. What a user's file holds is not checked.
     """
 
     name: str
@@ -117,7 +120,7 @@ def write_manifest(path: Path, kinds: Sequence[Kind], reports: dict[str, KindRep
             "what": by_name[name].summary,
             "rows": report.rows,
             "files": {Path(file).name: Path(file).stat().st_size for file in report.files},
-            "licence": by_name[name].licence,
+            "licence": (_AS_STATED if report.files else "") + by_name[name].licence,
             "left out": {"asked of finished models": report.held_out, "repeated": report.repeated},
         }
         for name, report in reports.items()
@@ -196,21 +199,28 @@ def _accepted(made: Iterator[Chat], excluded: HeldOut, report: KindReport) -> It
     seen: set[str] = set()
     rejected = 0
     for chat in made:
-        key = "\n".join(message["content"] for message in chat).lower()
-        if key in seen:
+        said = "\n".join(message["content"] for message in chat).lower()
+        if said in seen:
             report.repeated += 1
-        elif any(message["content"] in excluded for message in chat if message["role"] == "user"):
+        elif any(_excluded(message, excluded) for message in chat):
             report.held_out += 1
         else:
-            seen.add(key)
+            seen.add(said)
             rejected = 0
             report.rows += 1
-            yield chat
+            yield [{"role": message["role"], "content": message["content"]} for message in chat]
             continue
         rejected += 1
         if rejected >= _GIVE_UP:
             break
     report.exhausted = True
+
+
+def _excluded(message: dict[str, str], excluded: HeldOut) -> bool:
+    """Whether a request asks what is held out, in its words or by its key, or an answer holds a prompt."""
+    if message["role"] == "user":
+        return message.get("asks") in excluded.keys or message["content"] in excluded
+    return message["role"] == "assistant" and excluded.within(message["content"])
 
 
 def _mixed(

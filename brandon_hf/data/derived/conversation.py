@@ -5,10 +5,11 @@ import random
 from collections.abc import Iterator
 
 from .building import Texts
+from .meaning import head
 from .open_requests import description
 from .talk_tables import IDENTITY, JOKES, LIKES, NAMES, PEOPLE, SMALL_TALK, SOMEONE, SYSTEM, UNKNOWN, WHO
 from .topics import TOPICS
-from .wording import Chat, ask, choose, dressed, turn
+from .wording import Chat, ask, choose, dressed, key, turn
 
 
 def identity(_: Texts, rng: random.Random) -> Iterator[Chat]:
@@ -92,8 +93,8 @@ def _about_topic(rng: random.Random, topic: str) -> Chat:
         x=topic,
     )
     if rng.random() < 0.5:
-        return turn(asked, description(rng, topic))
+        return turn(asked, description(rng, topic), key("about", head(topic)))
     more = choose(
         rng, "[Tell me more.|And what else?|What else do you know?|Can you tell me more?|Go on.|More, please.]"
     )
-    return [*turn(asked, first), *turn(more, " ".join(others[:2]))]
+    return [*turn(asked, first, key("about", head(topic))), *turn(more, " ".join(others[:2]))]

@@ -129,7 +129,11 @@ def definitions(texts: Texts, rng: random.Random) -> Iterator[Chat]:
     made = [
         *((_defined, entry) for entry in _clearest(found, senses, used)),
         *((_exemplified, entry) for entry in common if len(senses[entry.word]) < 4 and _good_example(entry, known)),
-        *((_similar, entry) for entry in common if _good_similar(entry, senses, used)),
+        *(
+            (_similar, entry._replace(similar=others))
+            for entry in common
+            if (others := _good_similar(entry, senses, used))
+        ),
         *((_part, entry) for entry in common if {sense.part for sense in senses[entry.word]} == {entry.part}),
     ]
     rng.shuffle(made)
@@ -153,15 +157,8 @@ def _clearest(found: list[Entry], senses: dict[str, list[Entry]], used: Counter[
             yield entry
 
 
-def _usual(entry: Entry, senses: list[Entry]) -> bool:
-    """Whether this is no rare meaning: the only one, one with a whole sentence as example, or the first of two."""
-    if len(senses) < 4 and entry.example[:1].isupper():
-        return True
-    return len(senses) == 1 or (len(senses) == 2 and entry is senses[0])
-
-
 def _clear(entry: Entry, senses: list[Entry], used: Counter[str]) -> bool:
-    """A word of few meanings, explained in 3 to 18 common words of which it is none."""
+    """A usual meaning of a word of few meanings, explained in 3 to 18 common words of which it is none."""
     words = words_of(entry.meaning.lower())
     return (
         (
@@ -187,20 +184,13 @@ def _defined(rng: random.Random, entry: Entry) -> Iterator[Chat]:
         and not re.search(r"[^s]s$", word)
     )
     counted = bool(thing) and not _UNCOUNTED.search(word) and not re.match(_ABSTRACT, meaning)
-    answers = []
-    if entry.part == "noun":
-        answers += [f"{with_article(word) if counted else word} is {meaning}."]
-        if not counted:
-            answers = [f'The word "{word}" means {meaning}.', f'"{word}" means {meaning}.']
+    if counted:
+        answers = [f"{with_article(word)} is {meaning}."]
     elif entry.part == "verb":
-        answers += [
-            f"to {word} means to {meaning.removeprefix('to ')}.",
-            f'"{word}" means to {meaning.removeprefix("to ")}.',
-        ]
-    elif entry.part == "adjective":
-        answers += [f'"{word}" means {meaning}.', f'The word "{word}" means {meaning}.']
+        meaning = meaning.removeprefix("to ")
+        answers = [f"to {word} means to {meaning}.", f'"{word}" means to {meaning}.']
     else:
-        answers += [f'"{word}" means {meaning}.', f'The word "{word}" means {meaning}.']
+        answers = [f'"{word}" means {meaning}.', f'The word "{word}" means {meaning}.']
     asked = _NOUN_MEANING if counted and rng.random() < 0.5 else _MEANING
     answer = capital(rng.choice(answers))
     yield turn(ask(rng, asked, w=word, a=with_article(word)), answer)
@@ -230,18 +220,11 @@ def _exemplified(rng: random.Random, entry: Entry) -> Iterator[Chat]:
     yield turn(ask(rng, _EXAMPLE, w=entry.word), sentence if sentence[-1] in ".?!" else sentence + ".")
 
 
-def _good_similar(entry: Entry, senses: dict[str, list[Entry]], used: Counter[str]) -> bool:
-    """A common word of few meanings with a common synonym, each of which names the other."""
-    return (
-        len(senses[entry.word]) <= 2
-        and used[entry.word] >= _COMMON
-        and bool(_synonyms(entry, senses, used))
-        and not _ODD.search(entry.word)
-    )
-
-
-def _synonyms(entry: Entry, senses: dict[str, list[Entry]], used: Counter[str]) -> list[str]:
-    return [
+def _good_similar(entry: Entry, senses: dict[str, list[Entry]], used: Counter[str]) -> tuple[str, ...]:
+    """The common synonyms of a common word of few meanings, each of which names the other."""
+    if len(senses[entry.word]) > 2 or used[entry.word] < _COMMON or _ODD.search(entry.word):
+        return ()
+    return tuple(
         other
         for other in entry.similar
         if used[other] >= _COMMON
@@ -249,11 +232,11 @@ def _synonyms(entry: Entry, senses: dict[str, list[Entry]], used: Counter[str]) 
         and other[-6:] != entry.word[-6:]  # decreasing and increasing
         and len(senses.get(other, ())) <= 3
         and any(sense.part == entry.part and entry.word in sense.similar for sense in senses.get(other, ()))
-    ]
+    )
 
 
 def _similar(rng: random.Random, entry: Entry) -> Iterator[Chat]:
-    other = entry.similar[0]
+    other = rng.choice(entry.similar)
     yield turn(
         ask(rng, _SIMILAR, w=entry.word),
         rng.choice((capital(other) + ".", other, f'Another word for {entry.word} is "{other}".')),

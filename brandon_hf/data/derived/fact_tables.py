@@ -70,9 +70,11 @@ FACTS: dict[str, tuple[str, str]] = {
     "Where do planes land": ("Airport", "Planes land at an airport."),
     "Where do sick people [go|get help]": ("Hospital", "Sick people go to a hospital."),
     "Where do we keep food cold": ("Fridge", "We keep food cold in a fridge."),
-    "What shines in the sky during the day": ("Sun", "The sun shines in the sky during the day."),
     "Which planet do we live on": ("Earth", "We live on the planet Earth."),
-    "Which is the largest planet of our sun": ("Jupiter", "The largest planet of our sun is Jupiter."),
+    "Which is the largest planet of the solar system": (
+        "Jupiter",
+        "Jupiter is the largest planet of the solar system.",
+    ),
     "Which planet is nearest to the sun": ("Mercury", "Mercury is nearest to the sun."),
     "What is the highest mountain in the world": (
         "Mount Everest",

@@ -2,14 +2,16 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from brandon_hf.data.synthetic import world
 
 from .building import Texts
 from .fact_tables import FACTS, FALSE, TRUE
+from .meaning import head
 from .word_lists import CAPITALS, items, pairs
-from .wording import Chat, ask, capital, choose, dressed, small, turn, with_article
+from .wording import Chat, ask, capital, choose, dressed, key, small, turn, with_article
 
 _ONE_WORD = (
     "In one word: {q}?",
@@ -90,7 +92,6 @@ _ENDINGS = (
     "bye",
     "enough",
     "good",
-    "ready",
     "amen",
     "hello",
 )
@@ -105,7 +106,17 @@ _YES_NO = (
     "{q}? Just say yes or no.",
     "Tell me yes or no: {s}?",
 )
-_TRUE_FALSE = ("True or false: {t}", "Is this true or false? {t}", "Is this right? {t}", "True or not: {t}")
+_NAMES = {name.split()[0] for pair in pairs(CAPITALS) for name in pair}
+_NAMES |= {"January", "February", "December", "Jupiter", "Mercury", "Asia", "English"}
+
+
+class _Fact(NamedTuple):
+    """A question without its mark, the short and the full answer, the key of what is asked."""
+
+    question: str
+    short: str
+    full: str
+    asks: str = ""
 
 
 def facts(_: Texts, rng: random.Random) -> Iterator[Chat]:
@@ -128,123 +139,118 @@ def facts(_: Texts, rng: random.Random) -> Iterator[Chat]:
         yield make(rng)
 
 
-def _drawn(rng: random.Random) -> tuple[str, str, str]:
-    """A question without its mark, the short and the full answer."""
+def _drawn(rng: random.Random) -> _Fact:
     if rng.random() < 0.12:
         country, city = rng.choice(pairs(CAPITALS))
-        return f"what is the capital of {country}", city, f"The capital of {country} is {city}."
+        full = f"The capital of {country} is {city}."
+        return _Fact(f"what is the capital of {country}", city, full, key("capital", country))
     if rng.random() < 0.4:
         return _of_world(rng)
     question = rng.choice(list(FACTS))
-    return (small(choose(rng, question)), *FACTS[question])
+    return _Fact(small(choose(rng, question)), *FACTS[question])
 
 
-def _of_world(rng: random.Random) -> tuple[str, str, str]:
-    kind = rng.choice(("colour", "young", "sound", "material", "place", "legs", "use", "kind"))
+def _of_world(rng: random.Random) -> _Fact:
+    kind = rng.choice(list(_WORLD))
+    thing, value = rng.choice(list(_WORLD[kind].items()))
+    asks = key(kind, head(thing))
     if kind == "young":
-        thing, value = rng.choice(list(world.YOUNG.items()))
-        return (
-            f"what is the baby of {thing} called",
-            capital(value),
-            f"The baby of {thing} is called {with_article(value)}.",
-        )
+        full = f"The baby of {thing} is called {with_article(value)}."
+        return _Fact(f"what is the baby of {thing} called", capital(value), full, asks)
     if kind == "sound":
-        thing, value = rng.choice(list(world.SOUND.items()))
-        return f"what sound does {thing} make", capital(value), f"{capital(thing)} says {value}."
+        return _Fact(f"what sound does {thing} make", capital(value), f"{capital(thing)} {_cry(value)}.", asks)
     if kind == "colour":
-        thing, value = rng.choice(list(world.COLOUR.items()))
-        return f"what colour is {thing}", capital(value), f"{capital(thing)} is {value}."
+        return _Fact(f"what colour is {thing}", capital(value), f"{capital(thing)} is {value}.", asks)
     if kind == "material":
-        thing, value = rng.choice(list(world.MATERIAL.items()))
-        return f"what is {thing} made of", capital(value), f"{capital(thing)} is made of {value}."
+        return _Fact(f"what is {thing} made of", capital(value), f"{capital(thing)} is made of {value}.", asks)
     if kind == "place":
-        thing, value = rng.choice(list(world.PLACE.items()))
-        return f"where does {thing} live", capital(world.WHERE[value]), f"{capital(thing)} lives {world.WHERE[value]}."
+        where = world.WHERE[value]
+        return _Fact(f"where does {thing} live", capital(where), f"{capital(thing)} lives {where}.", asks)
     if kind == "legs":
-        thing, value = rng.choice(list(world.LEGS.items()))
-        return (
-            f"how many legs does {thing} have",
-            capital(value if value != "no" else "none"),
-            f"{capital(thing)} has {value} legs.",
-        )
+        short = capital(value if value != "no" else "none")
+        asks = key("many", "leg", head(thing))
+        return _Fact(f"how many legs does {thing} have", short, f"{capital(thing)} has {value} legs.", asks)
     if kind == "use":
-        thing, value = rng.choice(list(world.USE.items()))
-        return f"what do we use {thing} for", capital(f"for {value}"), f"We use {thing} for {value}."
-    thing, value = rng.choice(list(world.KIND.items()))
+        return _Fact(f"what do we use {thing} for", f"For {value}", f"We use {thing} for {value}.", asks)
     group = with_article(value)
-    return f"what kind of thing is {thing}", capital(group), f"{capital(thing)} is {group}."
+    return _Fact(f"what kind of thing is {thing}", capital(group), f"{capital(thing)} is {group}.", asks)
+
+
+def _cry(sound: str) -> str:
+    """ "roar" -> "roars", "moo" -> "says moo"."""
+    if sound in ("meow", "woof", "moo", "baa", "quack", "oink", "hee-haw", "caw"):
+        return f"says {sound}"
+    return sound + ("es" if sound.endswith(("s", "zz")) else "s")
+
+
+_WORLD = {
+    "colour": world.COLOUR,
+    "young": world.YOUNG,
+    "sound": world.SOUND,
+    "material": world.MATERIAL,
+    "place": world.PLACE,
+    "legs": world.LEGS,
+    "use": world.USE,
+    "kind": world.KIND,
+}
 
 
 def _with(rng: random.Random, forms: tuple[str, ...], question: str, **slots: str) -> str:
-    asked = choose(rng, question)
-    return dressed(rng, choose(rng, rng.choice(forms), {"q": asked, "Q": capital(asked), **slots}))
+    return dressed(rng, choose(rng, rng.choice(forms), {"q": question, "Q": capital(question), **slots}))
 
 
-def _single(rng: random.Random) -> tuple[str, str, str]:
+def _single(rng: random.Random) -> _Fact:
     """A fact whose short answer is one word."""
     while True:
-        question, short, full = _drawn(rng)
-        short = short.removeprefix("A ").removeprefix("An ").removeprefix("The ")
+        fact = _drawn(rng)
+        short = fact.short.removeprefix("A ").removeprefix("An ").removeprefix("The ")
         if " " not in short:
-            return question, short, full
+            return fact._replace(short=short)
 
 
 def _fact(rng: random.Random) -> Chat:
-    question, short, full = _drawn(rng)
-    asked = dressed(rng, capital(choose(rng, question)) + "?") if rng.random() < 0.75 else _with(rng, _SHORT, question)
-    return turn(asked, full if rng.random() < 0.55 else short + rng.choice((".", ".", "")))
+    fact = _drawn(rng)
+    asked = dressed(rng, capital(fact.question) + "?") if rng.random() < 0.75 else _with(rng, _SHORT, fact.question)
+    return turn(asked, fact.full if rng.random() < 0.55 else fact.short + rng.choice((".", ".", "")), fact.asks)
 
 
 def _full(rng: random.Random) -> Chat:
-    question, _, full = _drawn(rng)
-    return turn(_with(rng, _FULL, question), full)
+    fact = _drawn(rng)
+    return turn(_with(rng, _FULL, fact.question), fact.full, fact.asks)
 
 
 def in_one_word(rng: random.Random) -> Chat:
-    question, short, _ = _single(rng)
-    return turn(_with(rng, _ONE_WORD, question), short + rng.choice(("", ".")))
+    fact = _single(rng)
+    return turn(_with(rng, _ONE_WORD, fact.question), fact.short + rng.choice(("", ".")), fact.asks)
 
 
 def in_capitals(rng: random.Random) -> Chat:
-    question, short, full = _drawn(rng)
-    return turn(
-        _with(rng, _UPPER, question), (rng.choice((short + ".", full, short)) if short.isalpha() else full).upper()
-    )
+    return _in_letters(rng, _UPPER, str.upper)
 
 
 def in_small_letters(rng: random.Random) -> Chat:
-    question, short, full = _drawn(rng)
-    return turn(
-        _with(rng, _LOWER, question), (rng.choice((short, full, short + ".")) if short.isalpha() else full).lower()
-    )
+    return _in_letters(rng, _LOWER, str.lower)
+
+
+def _in_letters(rng: random.Random, forms: tuple[str, ...], changed: Callable[[str], str]) -> Chat:
+    fact = _drawn(rng)
+    answer = rng.choice((fact.short + ".", fact.full, fact.short)) if fact.short.isalpha() else fact.full
+    return turn(_with(rng, forms, fact.question), changed(answer), fact.asks)
 
 
 def begun(rng: random.Random) -> Chat:
-    question, _, full = _drawn(rng)
+    fact = _drawn(rng)
     word = rng.choice(_BEGINNINGS)
-    names = full.split()[0] in {name for pair in pairs(CAPITALS) for name in pair} | {
-        "January",
-        "February",
-        "December",
-        "Jupiter",
-        "Mercury",
-        "Asia",
-        "India",
-        "Italy",
-        "Egypt",
-        "China",
-        "France",
-        "Canada",
-        "Peru",
-        "English",
-    }
-    return turn(_with(rng, _BEGIN, question, w=word), f"{word}, {full if names else small(full)}")
+    rest = fact.full if fact.full.split()[0] in _NAMES else small(fact.full)
+    return turn(_with(rng, _BEGIN, fact.question, w=word), f"{word}, {rest}", fact.asks)
 
 
 def ended(rng: random.Random) -> Chat:
-    question, _, full = _drawn(rng)
+    fact = _drawn(rng)
     word = rng.choice(_ENDINGS)
-    return turn(_with(rng, _END, question, w=word), f"{full} {capital(word)}{rng.choice(('.', ''))}")
+    return turn(
+        _with(rng, _END, fact.question, w=word), f"{fact.full} {capital(word)}{rng.choice(('.', ''))}", fact.asks
+    )
 
 
 def _capital(rng: random.Random) -> Chat:
@@ -268,6 +274,7 @@ def _capital(rng: random.Random) -> Chat:
                 if "here" not in asked
                 else (f"{city} is in {country}.", f"In {country}.")
             ),
+            key("capital", country),
         )
     asked = ask(
         rng,
@@ -283,15 +290,13 @@ def _capital(rng: random.Random) -> Chat:
         ),
         x=country,
     )
-    return turn(asked, rng.choice((f"{city}.", city, f"The capital of {country} is {city}.")))
+    return turn(asked, rng.choice((f"{city}.", city, f"The capital of {country} is {city}.")), key("capital", country))
 
 
 def _world(rng: random.Random) -> Chat:
-    question, short, full = _of_world(rng)
-    return turn(
-        dressed(rng, capital(choose(rng, question)) + "?"),
-        full if rng.random() < 0.6 else short + rng.choice((".", "")),
-    )
+    fact = _of_world(rng)
+    answer = fact.full if rng.random() < 0.6 else fact.short + rng.choice((".", ""))
+    return turn(dressed(rng, capital(fact.question) + "?"), answer, fact.asks)
 
 
 def _yes_no(rng: random.Random) -> Chat:

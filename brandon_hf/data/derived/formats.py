@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from .building import Texts
 from .facts import begun, ended, in_capitals, in_one_word, in_small_letters
+from .meaning import head, listed
 from .topics import TOPICS
 from .word_lists import MEMBERS, items
-from .wording import Chat, ask, ask_about, turn, words_of
+from .wording import Chat, ask, ask_about, joined, key, turn, words_of
 from .words import simple_sentence
 
 
@@ -33,14 +34,14 @@ def formats(_: Texts, rng: random.Random) -> Iterator[Chat]:
         yield make(rng)
 
 
-def _topic(rng: random.Random) -> tuple[str, str, list[str]]:
-    """A topic, its word, its sentences."""
+def _topic(rng: random.Random) -> tuple[str, list[str]]:
+    """A topic, its sentences."""
     topic = rng.choice(list(TOPICS))
-    return topic, topic.split()[-1], TOPICS[topic].split("\n")
+    return topic, TOPICS[topic].split("\n")
 
 
 def _sentences(rng: random.Random) -> Chat:
-    topic, _, told = _topic(rng)
+    topic, told = _topic(rng)
     count = rng.randint(1, min(3, len(told)))
     kept = [told[0], *(told[at] for at in sorted(rng.sample(range(1, len(told)), count - 1)))]
     number = ("one", "two", "three")[count - 1]
@@ -55,11 +56,11 @@ def _sentences(rng: random.Random) -> Chat:
         "Explain what {x} is in {n}.",
         "Say {n} about {x}.",
     )
-    return turn(ask(rng, forms, n=many, x=topic), " ".join(kept))
+    return turn(ask(rng, forms, n=many, x=topic), " ".join(kept), key("sentences", head(topic), count))
 
 
 def _at_most(rng: random.Random) -> Chat:
-    topic, _, told = _topic(rng)
+    topic, told = _topic(rng)
     count = len(words_of(told[0]))
     most = count + rng.randint(0, 4)
     said = (
@@ -80,7 +81,7 @@ def _at_most(rng: random.Random) -> Chat:
         "Describe {x}. Use no more than {n} words.",
         "In {n} words or less: what is {x}?",
     )
-    return turn(ask(rng, forms, n=said, x=topic), told[0])
+    return turn(ask(rng, forms, n=said, x=topic), told[0], key("sentences", head(topic), 1))
 
 
 def _exact_words(rng: random.Random) -> Chat:
@@ -194,8 +195,7 @@ def _json_object(rng: random.Random) -> Chat:
     }
     keys = rng.sample(list(fields), rng.randint(1, 3))
     shown = [f'"{key}"' for key in keys] if rng.random() < 0.6 else keys
-    listed = shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
-    key = "key" if len(keys) == 1 else "keys"
+    named = "key" if len(keys) == 1 else "keys"
     forms = (
         "Reply with a JSON object that has the {k} {l}.",
         "Write a JSON object with the {k} {l}.",
@@ -207,7 +207,8 @@ def _json_object(rng: random.Random) -> Chat:
     )
     if rng.random() < 0.4:
         given = ", ".join(
-            f"{key} {fields[key] if fields[key] not in (True, False) else str(fields[key]).lower()}" for key in keys
+            f"{name} {fields[name] if fields[name] not in (True, False) else str(fields[name]).lower()}"
+            for name in keys
         )
         asked = ask_about(
             rng,
@@ -215,8 +216,8 @@ def _json_object(rng: random.Random) -> Chat:
             given,
         )
     else:
-        asked = ask(rng, forms, k=key, l=listed)
-    return turn(asked, json.dumps({key: fields[key] for key in keys}))
+        asked = ask(rng, forms, k=named, l=joined(shown))
+    return turn(asked, json.dumps({name: fields[name] for name in keys}), key("json", {*keys}))
 
 
 def _json_array(rng: random.Random) -> Chat:
@@ -254,4 +255,4 @@ def _json_array(rng: random.Random) -> Chat:
         "Write {n} {k} as a JSON array.",
         "Answer only with a JSON array of {n} {k}.",
     )
-    return turn(ask(rng, forms, n=number, k=kind), json.dumps(values))
+    return turn(ask(rng, forms, n=number, k=kind), json.dumps(values), listed(kind, count))

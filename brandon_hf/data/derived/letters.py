@@ -4,7 +4,7 @@ import random
 import re
 
 from .word_lists import MEMBERS, OPPOSITES, PAST, PLURALS, items, pairs
-from .wording import Chat, ask, capital, choose, turn
+from .wording import Chat, ask, capital, choose, key, turn
 
 POOL = sorted(
     {word for members in MEMBERS.values() for word in items(members) if re.fullmatch(r"[a-z]{3,9}", word)}
@@ -38,7 +38,8 @@ def spelled(rng: random.Random) -> Chat:
         ),
         q=quoted(rng, word),
     )
-    return turn(asked.replace(" .", ".").replace(" ?", "?"), mark.join(word) + rng.choice(("", ".")))
+    asked = asked.replace(" .", ".").replace(" ?", "?")
+    return turn(asked, mark.join(word) + rng.choice(("", ".")), key("spell", word))
 
 
 def one_letter(rng: random.Random) -> Chat:
@@ -59,7 +60,8 @@ def one_letter(rng: random.Random) -> Chat:
     if where == "last":
         forms += ["Which letter does {q} end with?", "With which letter does {q} end?"]
     asked = ask(rng, forms, p=where, q=quoted(rng, word))
-    return turn(asked, rng.choice((letter, letter.upper(), f"{letter.upper()}.", f"The {where} letter is {letter}.")))
+    answer = rng.choice((letter, letter.upper(), f"{letter.upper()}.", f"The {where} letter is {letter}."))
+    return turn(asked, answer, key("letter", where, word))
 
 
 def counted_letters(rng: random.Random) -> Chat:
@@ -106,8 +108,10 @@ def neighbour_letter(rng: random.Random) -> Chat:
         return turn(
             ask(rng, ("Which letter comes next: {s}, ...?", "Continue with one letter: {s}"), s=shown),
             chr(ord("A") + at + 3) + rng.choice(("", ".")),
+            key("next", chr(ord("A") + at + 2)),
         )
     return turn(
         ask(rng, forms, w=word, l=letters[1]),
         rng.choice((letter, f"{letter}.", f"{capital(word)} {letters[1]} comes {letter}.")),
+        key("next" if word == "after" else "before", letters[1]),
     )

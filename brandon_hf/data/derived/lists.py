@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from .building import Texts
+from .meaning import listed
 from .numbers import WORDS
-from .word_lists import APART, MEMBERS, ORDERED, SIZES, items
-from .wording import Chat, ask, ask_about, capital, choose, joined, turn
+from .word_lists import MEMBERS, ORDERED, SIZES, apart, items
+from .wording import Chat, ask, ask_about, capital, choose, joined, key, turn
 
 _NAME = (
     "Name {n} {k}.",
@@ -46,14 +47,13 @@ _FORMS = {  # how the list is to look: (what is added to the request, what is ma
     "sentence": (" in a sentence", " in one sentence"),
 }
 _ALL = (
-    "What are the {k}?",
-    "Name [all |]the {k}.",
-    "List [all |]the {k}.",
-    "Tell me [all |]the {k}.",
-    "Which are the {k}?",
+    "What are the {k}[|, {o}]?",
+    "Name [all |]the {k}[|, {o}].",
+    "List [all |]the {k}[|, {o}].",
+    "Tell me [all |]the {k}[|, {o}].",
+    "Write down the {k}, {o}.",
     "Write down the {k} in order.",
 )
-
 
 _WITHOUT_ARTICLE = frozenset(  # kinds whose members stand in a sentence as they are
     re.findall(
@@ -104,7 +104,7 @@ def _some(rng: random.Random) -> Chat:
     kind, members = _drawn(rng)
     number = WORDS[len(members)] if rng.random() < 0.7 else str(len(members))
     form = rng.choice(("numbers", "bullets", "lines", "commas", "commas", "sentence", "sentence"))
-    return turn(capital(ask(rng, _NAME, n=number, k=kind)), shaped(rng, members, form))
+    return turn(capital(ask(rng, _NAME, n=number, k=kind)), shaped(rng, members, form), listed(kind, len(members)))
 
 
 def _formed(rng: random.Random) -> Chat:
@@ -116,11 +116,11 @@ def _formed(rng: random.Random) -> Chat:
     return turn(
         asked.replace("\0", _form(rng, form)),
         _in_sentence(rng, kind, members) if form == "sentence" else shaped(rng, members, form),
+        listed(kind, len(members)),
     )
 
 
 def _form(rng: random.Random, form: str) -> str:
-
     added = rng.choice(_FORMS[form])
     return (" " if added[0] == " " else "") + choose(rng, added)
 
@@ -132,22 +132,22 @@ def _in_sentence(rng: random.Random, kind: str, members: list[str]) -> str:
 def _one(rng: random.Random) -> Chat:
     kind = rng.choice(list(MEMBERS))
     member = rng.choice(items(MEMBERS[kind]))
-    return turn(ask(rng, _NAME_ONE, k=kind), rng.choice((capital(member) + ".", member)))
+    return turn(ask(rng, _NAME_ONE, k=kind), rng.choice((capital(member) + ".", member)), listed(kind, 1))
 
 
 def _whole(rng: random.Random) -> Chat:
     kind = rng.choice(list(ORDERED))
     form = rng.choice(("numbers", "lines", "commas", "sentence"))
-    members = items(ORDERED[kind])
-    return turn(ask(rng, _ALL, k=kind), shaped(rng, members, form))
+    members = items(MEMBERS[kind])
+    name = "months of the year" if kind == "months" else kind
+    asked = ask(rng, _ALL, k=name, o=ORDERED[kind])
+    return turn(asked, shaped(rng, members, form), listed(kind, len(members)))
 
 
 def _member(rng: random.Random) -> Chat:
-    kind, other = rng.sample(APART, 2)
+    kind, other = apart(rng)
     inside = rng.random() < 0.5
     member = rng.choice(items(MEMBERS[kind if inside else other]))
-    if not inside and member in items(MEMBERS[kind]):  # an orange is a fruit and a colour
-        return _member(rng)
     forms = (
         "Does this word belong to the {k}",
         "Is this one of the {k}? Answer yes or no",
@@ -175,7 +175,7 @@ def _sorted(rng: random.Random) -> Chat:
         (f"Order these {order}", f"Sort these [things |]{order}", f"Put [these|them] in order {order}"),
         ", ".join(shown),
     )
-    return turn(asked, ", ".join(small[::-1] if down else small))
+    return turn(asked, ", ".join(small[::-1] if down else small), key("order", {*small}))
 
 
 def _next(rng: random.Random) -> Chat:
@@ -193,7 +193,8 @@ def _next(rng: random.Random) -> Chat:
                 (f"Which {one} comes next: {{s}}, ...?", f"What is the next {one}: {{s}}?", "Continue: {s}, ..."),
                 s=shown,
             ),
-            (members[(at + 1) % len(members)]) + rng.choice(("", ".")),
+            members[(at + 1) % len(members)] + rng.choice(("", ".")),
+            key("next", members[at]),
         )
     forms = (
         f"Which {one} comes [right |]{{w}} {{m}}?",
@@ -206,4 +207,5 @@ def _next(rng: random.Random) -> Chat:
     return turn(
         ask(rng, forms, w=word, m=members[at]),
         rng.choice((f"{other}.", other, f"{capital(word)} {members[at]} comes {other}.")),
+        key("next" if after else "before", members[at]),
     )

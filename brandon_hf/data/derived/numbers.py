@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from .building import Texts
-from .wording import Chat, ask, ask_about, capital, choose, joined, turn
+from .wording import Chat, ask, ask_about, capital, choose, joined, key, turn
 
 WORDS = re.findall(
     r"\w+",
@@ -70,6 +70,12 @@ _QUOTIENT = (
     "How many times does {b} go into {a}?",
     "Share {a} equally among {b}. How much does each get?",
 )
+_OPERATIONS = {  # templates, sign, the word for it
+    "sum": (_SUM, "+", "plus"),
+    "difference": (_DIFFERENCE, "-", "minus"),
+    "product": (_PRODUCT, "*", "times"),
+    "quotient": (_QUOTIENT, "/", "divided by"),
+}
 _THINGS = (
     "apple apples",
     "ball balls",
@@ -152,34 +158,40 @@ def _said(rng: random.Random, *values: int) -> list[str]:
     return [WORDS[value] if words else str(value) for value in values]
 
 
-def _worked(rng: random.Random, templates: tuple[str, ...], a: int, b: int, sign: str, name: str, result: int) -> Chat:
+def _worked(rng: random.Random, kind: str, a: int, b: int, result: int) -> Chat:
+    templates, sign, name = _OPERATIONS[kind]
     first, second = _said(rng, a, b)
     asked = ask(rng, templates, a=first, b=second)
+    asks = _key(kind, a, b)
     if rng.random() < 0.4:
         digits = first.isdigit()
         said = str(result) if digits or result > 20 else WORDS[result]
-        return turn(asked, capital(f"{first} {sign if digits and sign in asked else name} {second} is {said}."))
-    return turn(asked, told(rng, asked, result))
+        return turn(asked, capital(f"{first} {sign if digits and sign in asked else name} {second} is {said}."), asks)
+    return turn(asked, told(rng, asked, result), asks)
+
+
+def _key(kind: str, a: int, b: int) -> str:
+    return key(kind, a, b) if kind == "quotient" else key(kind, {a, b})
 
 
 def _sum(rng: random.Random) -> Chat:
     a, b = _pair(rng, 50)
-    return _worked(rng, _SUM, a, b, "+", "plus", a + b)
+    return _worked(rng, "sum", a, b, a + b)
 
 
 def _difference(rng: random.Random) -> Chat:
     b, rest = _pair(rng, 40)
-    return _worked(rng, _DIFFERENCE, b + rest, b, "-", "minus", rest)
+    return _worked(rng, "difference", b + rest, b, rest)
 
 
 def _product(rng: random.Random) -> Chat:
     a, b = rng.randint(2, 10), rng.randint(1, 10)
-    return _worked(rng, _PRODUCT, a, b, "*", "times", a * b)
+    return _worked(rng, "product", a, b, a * b)
 
 
 def _quotient(rng: random.Random) -> Chat:
     b, result = rng.randint(2, 10), rng.randint(1, 10)
-    return _worked(rng, _QUOTIENT, b * result, b, "/", "divided by", result)
+    return _worked(rng, "quotient", b * result, b, result)
 
 
 def _part(rng: random.Random) -> Chat:
@@ -190,40 +202,41 @@ def _part(rng: random.Random) -> Chat:
         asked = ask(
             rng, ("What is twice {a}?", "What is double {a}?", "Double {a}.", "How much is two times {a}?"), a=whole
         )
-        return turn(asked, told(rng, asked, 2 * result))
+        return turn(asked, told(rng, asked, 2 * result), key("product", {2, result}))
     (whole,) = _said(rng, result * share)
     asked = ask(rng, ("What is {p} of {a}?", "How much is {p} of {a}?", "Tell me {p} of {a}."), p=name, a=whole)
-    return turn(asked, told(rng, asked, result))
+    return turn(asked, told(rng, asked, result), key("quotient", result * share, share))
 
 
 def _story(rng: random.Random) -> Chat:
     one, many = rng.choice(_THINGS).split()
     name, other = rng.sample(_PEOPLE, 2)
-    kind = rng.choices((_GAINS, _LOSSES, _GROUPS), (4, 4, 2))[0]
+    kind, templates = rng.choices((("sum", _GAINS), ("difference", _LOSSES), ("product", _GROUPS)), (4, 4, 2))[0]
     a, b = rng.randint(1, 10), rng.randint(1, 10)
     result = a + b
-    if kind is _LOSSES:
+    if kind == "difference":
         a, result = a + b, a
-    elif kind is _GROUPS:
+    elif kind == "product":
         a, b = rng.randint(2, 6), rng.randint(2, 10)
         result = a * b
     said_a, said_b = _said(rng, a, b)
     slots = {"n": name, "m": other, "a": said_a, "b": said_b, "s": many, "ta": one if a == 1 else many}
     slots["h"] = rng.choice(_HOLDERS)
-    text = choose(rng, rng.choice(kind), slots)
+    text = choose(rng, rng.choice(templates), slots)
     if a == 1:
         text = text.replace("There are", "There is")
     asked = ". ".join(capital(part) for part in text.split(". "))
     said = str(result) if said_a.isdigit() or result > 20 else WORDS[result]
     answers = (f"{capital(said)}.", said, f"{capital(said)} {one if result == 1 else many}.", f"The answer is {said}.")
-    return turn(asked, rng.choice(answers))
+    return turn(asked, rng.choice(answers), _key(kind, a, b))
 
 
 def _compare(rng: random.Random) -> Chat:
     a, b = rng.sample(range(1, rng.choice((11, 21, 101))), 2)
     x, y = _said(rng, a, b)
     larger = rng.random() < 0.5
-    best = (x if a > b else y) if larger else (x if a < b else y)
+    best = x if (a > b) == larger else y
+    asks = key("compare", {a, b})
     if rng.random() < 0.5:
         word = rng.choice(("larger", "bigger", "greater", "more") if larger else ("smaller", "less"))
         right = (a > b) == larger
@@ -238,6 +251,7 @@ def _compare(rng: random.Random) -> Chat:
         return turn(
             asked,
             choose(rng, "[{z}.|{z}|{z}.]", {"z": "Yes" if right else "No"}) if bare or rng.random() < 0.3 else full,
+            asks,
         )
     word = rng.choice(("larger", "bigger", "greater") if larger else ("smaller",))
     asked = ask(
@@ -247,7 +261,7 @@ def _compare(rng: random.Random) -> Chat:
         x=x,
         y=y,
     )
-    return turn(asked, rng.choice((capital(best) + ".", best, f"{capital(best)} is {word}.")))
+    return turn(asked, rng.choice((capital(best) + ".", best, f"{capital(best)} is {word}.")), asks)
 
 
 def _sort(rng: random.Random) -> Chat:
@@ -269,7 +283,7 @@ def _sort(rng: random.Random) -> Chat:
             ),
             shown,
         )
-        return turn(asked, ", ".join(map(str, sorted(values, reverse=down))))
+        return turn(asked, ", ".join(map(str, sorted(values, reverse=down))), key("order", {*values}))
     if kind < 0.9:
         word, best = rng.choice((("largest", max(values)), ("smallest", min(values)), ("biggest", max(values))))
         asked = ask_about(
@@ -278,7 +292,9 @@ def _sort(rng: random.Random) -> Chat:
             shown,
             w=word,
         )
-        return turn(asked, rng.choice((f"{best}", f"{best}.", f"The {word} number is {best}.")))
+        return turn(
+            asked, rng.choice((f"{best}", f"{best}.", f"The {word} number is {best}.")), key("order", {*values})
+        )
     asked = ask_about(rng, ("How many numbers are [these|there]", "Count these numbers"), ", ".join(map(str, values)))
     return turn(asked, rng.choice((str(len(values)), f"{len(values)}.", f"There are {len(values)} numbers.")))
 
@@ -291,13 +307,14 @@ def _next(rng: random.Random) -> Chat:
     if rng.random() < 0.25:
         a = rng.randint(1, 99)
         word, value = rng.choice((("after", a + 1), ("before", a - 1)))
+        asks = key("next number" if word == "after" else "before number", a, 1)
         asked = ask(
             rng,
             ("Which number comes [right |]{w} {a}?", "What number comes {w} {a}?", "Tell me the number {w} {a}."),
             w=word,
             a=a,
         )
-        return turn(asked, rng.choice((str(value), f"{value}.", f"{capital(word)} {a} comes {value}.")))
+        return turn(asked, rng.choice((str(value), f"{value}.", f"{capital(word)} {a} comes {value}.")), asks)
     forms = (
         "[What|Which number] comes next: {t}, ...?",
         "What is the next number: {t}?",
@@ -307,7 +324,8 @@ def _next(rng: random.Random) -> Chat:
         "Go on with one more number: {t}",
     )
     value = shown[-1] + step
-    return turn(ask(rng, forms, t=text), rng.choice((str(value), f"{value}.", f"The next number is {value}.")))
+    answer = rng.choice((str(value), f"{value}.", f"The next number is {value}."))
+    return turn(ask(rng, forms, t=text), answer, key("next number", shown[-1], step))
 
 
 def _parity(rng: random.Random) -> Chat:
@@ -338,7 +356,8 @@ def _count(rng: random.Random) -> Chat:
     values = list(range(start, 0, -1)) if by < 0 else [first + by * at for at in range(start)]
     in_words = max(values) <= 20 and rng.random() < 0.4
     said = [WORDS[value] if in_words else str(value) for value in values]
-    how = f" [in steps of|by] {by}" if by > 1 else ""
+    how = f" in steps of {by}" if by > 1 else ""
+    asks = key("count", values[0], values[-1], by)
     backwards = "[backwards |down ]" if by < 0 else ""
     asked = ask(
         rng,
@@ -351,5 +370,5 @@ def _count(rng: random.Random) -> Chat:
     )
     form = rng.random()
     if form < 0.7:
-        return turn(asked, ", ".join(said))
-    return turn(asked, "\n".join(said) if form < 0.8 else joined(said) + ".")
+        return turn(asked, ", ".join(said), asks)
+    return turn(asked, "\n".join(said) if form < 0.8 else joined(said) + ".", asks)

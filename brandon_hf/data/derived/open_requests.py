@@ -4,10 +4,12 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from .answers import ADVICE, HOW, POEMS, WHY
+from .answers import ADVICE, HOW, WHY
 from .building import Texts
+from .meaning import head
+from .poems import POEMS
 from .topics import DIFFERENCES, TOPICS
-from .wording import Chat, ask, capital, choose, turn
+from .wording import Chat, ask, capital, choose, key, turn
 
 _DESCRIBE = (
     "Describe {x}.",
@@ -125,7 +127,7 @@ def description(rng: random.Random, topic: str, most: int = 5) -> str:
 
 def _described(rng: random.Random) -> Chat:
     topic = rng.choice(list(TOPICS))
-    return turn(ask(rng, _DESCRIBE, x=topic), description(rng, topic))
+    return turn(ask(rng, _DESCRIBE, x=topic), description(rng, topic), key("about", head(topic)))
 
 
 def _different(rng: random.Random) -> Chat:
@@ -133,7 +135,7 @@ def _different(rng: random.Random) -> Chat:
     if rng.random() < 0.4:
         one, other = other, one
     asked = ask(rng, _DIFFERENCE, x=one, y=other)
-    return turn(asked, f"No. {told}" if "the same" in asked else told)
+    return turn(asked, f"No. {told}" if "the same" in asked else told, key("unlike", {head(one), head(other)}))
 
 
 def _reason(rng: random.Random) -> Chat:
@@ -177,4 +179,4 @@ def _letter(rng: random.Random) -> Chat:
 
 def _poem(rng: random.Random) -> Chat:
     topic = rng.choice(list(POEMS))
-    return turn(ask(rng, _POEM, x=topic), POEMS[topic])
+    return turn(ask(rng, _POEM, x=topic), POEMS[topic], key("poem", head(topic)))

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from brandon_hf.data.sources import STRAIGHT_QUOTES
+
 _END = re.compile(r"(?<!\bMr\.)(?<!\bMrs\.)(?<!\bDr\.)(?<!\bSt\.)(?:(?<=[.!?])|(?<=[.!?][\"']))\s+(?=[A-Z\"'])")
 _SPEAKER = re.compile(r"[A-Z][\w']*(?: \w+)? (?:said|asked|cried|called|shouted|answered|replied|whispered|yelled)\b")
 _PLAIN = re.compile(r"[A-Z][A-Za-z]*(?:[ ,-]+(?:[A-Za-z]+(?:['\u2019][a-z]+)?|\d{1,4}))+[.!?]")
@@ -14,17 +16,14 @@ _NOT_ALONE = re.compile(
 
 def normalised(text: str) -> str:
     """`text` with straight quotation marks, plain dashes and single spaces; line breaks stay."""
-    for curly, straight in (
-        ("\u201c", '"'),
-        ("\u201d", '"'),
-        ("\u2018", "'"),
-        ("\u2019", "'"),
+    text = text.translate(STRAIGHT_QUOTES)
+    for mark, plain in (
         ("\u2014", " - "),
         ("\u2013", "-"),
         ("\u2026", "..."),
         ("\u00a0", " "),
     ):
-        text = text.replace(curly, straight)
+        text = text.replace(mark, plain)
     return re.sub(r"[ \t]+", " ", text)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from brandon_hf.data.synthetic import world
 
 from .building import Texts
+from .meaning import head
 from .numbers import WORDS
-from .wording import Chat, capital, choose, dressed, joined, turn
+from .wording import Chat, capital, choose, dressed, joined, key, turn
 
 _GIRLS = ("Anna", "Lisa", "Mia", "Nina", "Rosa", "Emma", "Kate", "Sara")
 _BOYS = ("Tom", "Max", "Ben", "Sam", "Leo", "Paul", "Omar", "David")
@@ -26,7 +27,7 @@ _PLACES = (
     "on the roof",
     "in the kitchen drawer",
 )
-_ROOMS = ("garden", "market", "school", "station", "library", "park", "bakery", "museum", "river", "cinema")
+_GOALS = ("market", "school", "station", "library", "bakery", "museum", "river", "cinema", "bus stop", "farm")
 _DEEDS = (
     "baked a cake",
     "washed the dishes",
@@ -78,7 +79,7 @@ def _people(rng: random.Random) -> tuple[tuple[str, str, str], tuple[str, str, s
     return first, second
 
 
-def _exchange(rng: random.Random, text: str, question: str, *answers: str) -> Chat:
+def _exchange(rng: random.Random, text: str, question: str, *answers: str, asks: str = "") -> Chat:
     """Text and question, in this order or, named as such, in the other, with one of the answers."""
     draw = rng.random()
     if draw < 0.6:
@@ -88,7 +89,7 @@ def _exchange(rng: random.Random, text: str, question: str, *answers: str) -> Ch
     else:
         request = choose(rng, "[Read this and answer|Answer the question|Read the text]: " + question)
         asked = f"{dressed(rng, request)}\n\n{text}"
-    return turn(asked, rng.choice(answers))
+    return turn(asked, rng.choice(answers), asks)
 
 
 def _colour(rng: random.Random) -> Chat:
@@ -114,7 +115,7 @@ def _place(rng: random.Random) -> Chat:
 
 def _way(rng: random.Random) -> Chat:
     (name, he, _), _ = _people(rng)
-    first, second = rng.sample(_ROOMS, 2)
+    first, second = rng.sample(_GOALS, 2)
     then = choose(rng, f"[Then|After that|Later] {he} [went|walked] to the {second}.")
     text = choose(rng, f"{name} [went|walked] to the {first}. ") + " " + then
     if rng.random() < 0.5:
@@ -174,7 +175,8 @@ def _day(rng: random.Random) -> Chat:
     verb = "is" if by > 0 else "was"
     question = choose(rng, f"[What day {verb} {word}|Which day {verb} {word}]?")
     full = f"{capital(word)} {verb} {day}."
-    return _exchange(rng, f"Today is {world.DAYS[at]}.", question, day, f"{day}.", full)
+    asks = key("next" if by > 0 else "before", world.DAYS[at])
+    return _exchange(rng, f"Today is {world.DAYS[at]}.", question, day, f"{day}.", full, asks=asks)
 
 
 def _age(rng: random.Random) -> Chat:
@@ -193,7 +195,15 @@ def _like(rng: random.Random) -> Chat:
     other, colour = rng.choice(list(world.COLOUR.items()))
     text = f"{name}'s {thing} has the colour of {other}."
     said = capital(colour)
-    return _exchange(rng, text, f"What colour is the {thing}?", said, f"{said}.", f"The {thing} is {colour}.")
+    return _exchange(
+        rng,
+        text,
+        f"What colour is the {thing}?",
+        said,
+        f"{said}.",
+        f"The {thing} is {colour}.",
+        asks=key("colour", head(other)),
+    )
 
 
 def _order(rng: random.Random) -> Chat:

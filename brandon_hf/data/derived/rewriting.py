@@ -4,10 +4,11 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from .building import Texts
 from .grammar_tables import ALIKE, STATES, SUBJECTS, VERBS, WRONG
+from .letters import POOL
 from .plain_sentences import plain_sentences
 from .word_lists import PAST, pairs
 from .wording import Chat, ask, ask_about, capital, small, turn, words_of
@@ -119,6 +120,7 @@ _WORD = r",? [A-Za-z0-9]+(?:['-][A-Za-z0-9]+)*"
 def rewriting(texts: Texts, rng: random.Random) -> Iterator[Chat]:
     """What is to be done with sentences of stories, of an encyclopedia and of this package, without end."""
     sentences = sorted(set(plain_sentences(texts(SOURCES[0]))))
+    known = {word for sentence in sentences for word in words_of(sentence.lower())}.union(POOL)
     rng.shuffle(sentences)
     used: Counter[str] = Counter()
     found: dict[tuple[str, str], None] = {}
@@ -132,9 +134,14 @@ def rewriting(texts: Texts, rng: random.Random) -> Iterator[Chat]:
     if not sentences or not pairs_of_sentences:
         empty = SOURCES[0] if not sentences else SOURCES[1]
         raise ValueError(f"the kind 'rewriting' found no usable sentence in {empty}")
+    known.update(used)
     drawn = itertools.cycle(sentences)
     drawn_pairs = itertools.cycle(pairs_of_sentences)
-    of_sentence = (_cased, _spelled, _spelled, _marked, _ordered, _swapped, _removed)
+
+    def spelled(rng: random.Random, sentence: str) -> Chat | None:
+        return _spelled(rng, sentence, known)
+
+    of_sentence = (_cased, spelled, spelled, _marked, _ordered, _swapped, _removed)
     for number in itertools.count():
         draw = rng.random()
         if draw < 0.62:
@@ -146,8 +153,11 @@ def rewriting(texts: Texts, rng: random.Random) -> Iterator[Chat]:
             yield _joined(rng, next(drawn_pairs))
 
 
-def misspelled(rng: random.Random, word: str) -> str:
-    """`word` with one typical mistake: two letters swapped, one left out, doubled or exchanged."""
+def misspelled(rng: random.Random, word: str, known: Container[str] = ()) -> str | None:
+    """`word` with one typical mistake: two letters swapped, one left out, doubled or exchanged.
+
+    None if only words come out that there are, which is what `known` says: quiet and quite, trail and trial.
+    """
     for _ in range(20):
         at = rng.randrange(1, len(word) - 1)
         kind = rng.choice(("swap", "drop", "double", "vowel"))
@@ -159,9 +169,9 @@ def misspelled(rng: random.Random, word: str) -> str:
             wrong = word[:at] + word[at] + word[at:]
         else:
             wrong = word[:at] + (rng.choice("aeiou") if word[at] in "aeiou" else word[at]) + word[at + 1 :]
-        if wrong != word:
+        if wrong != word and wrong not in known:
             return wrong
-    return word + word[-1]
+    return None
 
 
 def _with_word(rng: random.Random, sentence: str, least: int) -> re.Match[str] | None:
@@ -181,11 +191,11 @@ def _cased(rng: random.Random, sentence: str) -> Chat:
     return turn(ask_about(rng, _LOWER, given), sentence.lower())
 
 
-def _spelled(rng: random.Random, sentence: str) -> Chat | None:
+def _spelled(rng: random.Random, sentence: str, known: Container[str]) -> Chat | None:
     match = _with_word(rng, sentence, 5)
-    if not match:
+    wrong = misspelled(rng, match[0], known) if match else None
+    if not match or not wrong:
         return None
-    wrong = misspelled(rng, match[0])
     given = sentence[: match.start()] + wrong + sentence[match.end() :]
     if rng.random() < 0.2:
         asked = ask_about(

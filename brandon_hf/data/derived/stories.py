@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .building import Texts
+from .meaning import head
 from .plain_sentences import normalised, split_sentences
-from .wording import Chat, ask, ask_about, turn, with_article
+from .wording import Chat, ask, ask_about, key, turn, with_article
 
 SOURCE = "storybooks_ccby"
 
@@ -133,7 +134,10 @@ def _of_story(rng: random.Random, story: Story) -> Iterator[Chat]:
     if _LEAST <= story.length <= _MOST:
         yield turn(ask(rng, _CALLED, x=story.title), told)
         if _stands(story.sentences[0]):
-            yield turn(ask(rng, _ABOUT, x=with_article(hero)) if hero else ask(rng, _ANY), told)
+            if hero:
+                yield turn(ask(rng, _ABOUT, x=with_article(hero)), told, key("story", head(hero)))
+            else:
+                yield turn(ask(rng, _ANY), told)
     opening = _cut(story.sentences, 75)
     if len(opening) >= 3:
         yield turn(ask(rng, _BEGIN, x=story.title), " ".join(opening))

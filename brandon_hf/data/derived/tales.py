@@ -9,9 +9,10 @@ from brandon_hf.data.synthetic import world
 from brandon_hf.data.synthetic.stories import story
 
 from .building import Texts
+from .meaning import head
 from .plain_sentences import split_sentences
 from .word_lists import table
-from .wording import Chat, ask, ask_about, capital, choose, turn
+from .wording import Chat, ask, ask_about, capital, choose, key, turn
 
 _ABOUT = (
     "Write a [short |little |]story about {x}.",
@@ -132,7 +133,10 @@ def tales(_: Texts, rng: random.Random) -> Iterator[Chat]:
         sentences = split_sentences(told)
         draw = rng.random()
         if draw < 0.65:
-            yield turn(ask(rng, _ABOUT, x=about) if about and rng.random() < 0.9 else ask(rng, _ANY), told)
+            if about and rng.random() < 0.9:
+                yield turn(ask(rng, _ABOUT, x=about), told, key("story", head(about)))
+            else:
+                yield turn(ask(rng, _ANY), told)
         elif draw < 0.9:
             cut = rng.randint(2, max(2, len(sentences) - 3))
             yield turn(ask_about(rng, _CONTINUE, " ".join(sentences[:cut])), " ".join(sentences[cut:]))

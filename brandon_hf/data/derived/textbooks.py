@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from .building import Texts
+from .meaning import head
 from .plain_sentences import normalised
-from .wording import Chat, ask, capital, small, turn, with_article, words_of
+from .wording import Chat, ask, capital, key, small, turn, with_article, words_of
 
 SOURCE = "openstax_ccby"
 
@@ -104,7 +105,7 @@ def explanations(texts: Texts, rng: random.Random) -> Iterator[Chat]:
             continue
         if _goes_on(more) and rng.random() < 0.5:
             sentence += " " + more
-        yield turn(ask(rng, _WHAT, v=verb, t=term), capital(sentence))
+        yield turn(ask(rng, _WHAT, v=verb, t=term), capital(sentence), key("about", head(term)))
 
 
 def _defined(sentence: str) -> tuple[str, str] | None:

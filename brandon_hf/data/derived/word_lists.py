@@ -1,5 +1,7 @@
 """Plain data: what belongs to what. Members stand without an article, as in a list."""
 
+import random
+
 MEMBERS: dict[str, str] = {  # what one asks for: its members
     "colours": "red, blue, green, yellow, orange, purple, pink, brown, black, white, grey, turquoise",
     "fruits": "apple, banana, pear, orange, grape, cherry, plum, lemon, mango, peach, kiwi, melon, pineapple, "
@@ -47,7 +49,7 @@ MEMBERS: dict[str, str] = {  # what one asks for: its members
     "shapes": "circle, square, triangle, rectangle, oval, star",
     "planets": "Mercury, Venus, Earth, Mars, Jupiter, Saturn, Uranus, Neptune",
     "continents": "Africa, Asia, Europe, North America, South America, Australia, Antarctica",
-    "oceans": "Atlantic, Pacific, Indian, Arctic",
+    "oceans": "Atlantic, Pacific, Indian, Arctic, Southern",
     "countries in Europe": "France, Italy, Germany, Poland, Greece, Norway, Sweden, Portugal, Austria, Ireland",
     "countries in Africa": "Egypt, Kenya, Nigeria, Ghana, Morocco, Ethiopia, Senegal, Tanzania",
     "countries in Asia": "China, India, Japan, Thailand, Vietnam, Nepal, Indonesia, Pakistan",
@@ -74,7 +76,7 @@ MEMBERS: dict[str, str] = {  # what one asks for: its members
     "reasons to go outside": "fresh air, sunshine, meeting friends, playing, exercise",
     "things that are round": "ball, wheel, coin, ring, orange, plate, button",
     "things that fly": "bird, plane, kite, butterfly, helicopter, bee, balloon",
-    "things that are cold": "ice, snow, a fridge, winter, ice cream",
+    "things that are cold": "ice, snow, a snowman, an iceberg, frost, ice cream",
     "things that are hot": "an oven, the sun, a desert, boiling water, a campfire",
     "things that have wheels": "car, bicycle, train, cart, tractor, skateboard, wheelbarrow",
     "things made of wood": "table, door, pencil, fence, bench, barrel, ladder",
@@ -91,11 +93,11 @@ MEMBERS: dict[str, str] = {  # what one asks for: its members
     "ways to travel": "by train, by bus, by car, by plane, by bicycle, on foot, by ship",
 }
 
-ORDERED: dict[str, str] = {  # sequences that have an order of their own
-    "days of the week": MEMBERS["days of the week"],
-    "months of the year": MEMBERS["months"],
-    "planets, starting from the sun": MEMBERS["planets"],
-    "seasons, beginning with spring": MEMBERS["seasons"],
+ORDERED: dict[str, str] = {  # kinds of `MEMBERS` that are complete and in an order of their own: which order that is
+    "days of the week": "beginning with Monday",
+    "months": "beginning with January",
+    "planets": "starting from the sun",
+    "seasons": "beginning with spring",
 }
 
 OPPOSITES = (
@@ -107,13 +109,13 @@ OPPOSITES = (
     "inside outside, before after, above below, in out, on off, first last, good bad, right wrong, easy difficult, "
     "wide narrow, deep shallow, heavy light, young old, sweet sour, sharp blunt, smooth rough, tight "
     "loose, brave cowardly, "
-    "clever stupid, friend enemy, question answer, buy sell, borrow lend, arrive leave, laugh cry, remember forget, "
+    "clever stupid, friend enemy, question answer, buy sell, arrive leave, laugh cry, remember forget, "
     "find lose, alive dead, awake asleep, front back, top bottom, north south, east west, summer "
     "winter, morning evening, "
     "black white, war peace, sick healthy, cheap expensive, polite rude, safe dangerous, same different, "
     "possible impossible, kind cruel, honest dishonest, visible invisible, everything nothing, many few, more less, "
     "raise lower, build destroy, lock unlock, pack unpack, accept refuse, agree disagree, success failure, "
-    "victory defeat, birth death, beautiful ugly, guilty innocent, noisy silent, ancient modern, guest host"
+    "victory defeat, birth death, beautiful ugly, guilty innocent, noisy silent, ancient modern"
 )
 
 PLURALS = (
@@ -183,7 +185,7 @@ SIZES = (  # from small to large
 )
 
 
-APART = (  # kinds that have no member in common but colours
+_APART = (  # kinds of which mostly nothing belongs to another one
     "colours",
     "fruits",
     "wild animals",
@@ -201,6 +203,21 @@ APART = (  # kinds that have no member in common but colours
     "drinks",
     "planets",
 )
+_TOGETHER = (  # except for these: gold is a colour, violet a flower, Mercury a metal, orange a fruit and a drink
+    {"colours", "fruits"},
+    {"colours", "flowers"},
+    {"colours", "metals"},
+    {"planets", "metals"},
+    {"fruits", "drinks"},
+)
+
+
+def apart(rng: random.Random) -> tuple[str, str]:
+    """Two kinds of `MEMBERS` without a thing that could be said to belong to both."""
+    while True:
+        one, other = rng.sample(_APART, 2)
+        if {one, other} not in _TOGETHER:
+            return one, other
 
 
 def items(text: str) -> list[str]:

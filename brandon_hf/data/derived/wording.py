@@ -22,6 +22,9 @@ _IMPERATIVES = frozenset(
         "divide think greet wish simplify",
     )
 )
+_LIKE_YOU = re.compile(  # a unit, a useful thing, a utopia, but an unimportant, an uninvited one, an utter
+    r"uni(?!de|m[abip]|n[cdefhijqstv]|gn|ll|ro)|us[aeiu]|ut(?:en|il|op|er[iu]|ri)|ur[aeio]|ubi|uku|ufo|eu|ewe|one(?![ir])|once"
+)
 _PLEASE = (
     ("Please {x}", "."),
     ("Please {x}", "."),
@@ -50,7 +53,6 @@ def choose(rng: random.Random, template: str, slots: Mapping[str, object] | None
     """`template` with one alternative of each bracket, then with its slots filled."""
     while _INNERMOST.search(template):
         template = _INNERMOST.sub(lambda match: rng.choice(match[1].split("|")), template)
-    template = " ".join(template.split(" "))
     filled = _SLOT.sub(lambda match: str(slots[match[1]]), template) if slots else template
     return re.sub(r" {2,}", " ", filled).strip()
 
@@ -111,14 +113,23 @@ def ask_about(rng: random.Random, templates: str | Sequence[str], text: str, **s
     return f"{opening}\n{text}" if layout < 0.85 else f"{opening}\n\n{text}"
 
 
-def turn(asked: str, told: str) -> Chat:
-    """One exchange."""
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]
+def turn(asked: str, told: str, asks: str = "") -> Chat:
+    """One exchange. `asks` is the `key` of what is asked, if it has one; `building.derive` takes it out again."""
+    user = {"role": "user", "content": asked}
+    return [user | {"asks": asks} if asks else user, {"role": "assistant", "content": told}]
+
+
+def key(kind: str, *operands: object) -> str:
+    """What a request asks, whatever its wording: ("sum", {9, 8}) -> "sum 8 9". A set has no order."""
+    parts = [kind]
+    for operand in operands:
+        parts += sorted(map(str, operand)) if isinstance(operand, (set, frozenset)) else [str(operand)]
+    return " ".join(parts).lower()
 
 
 def with_article(noun: str) -> str:
     """ "owl" -> "an owl"; nouns that begin with a vowel letter but not a vowel sound are few and listed."""
-    vowel = noun[:1].lower() in "aeiou" and not re.match(r"(?:uni|use|usu|eu|one|ukulele|ufo)", noun.lower())
+    vowel = noun[:1].lower() in "aeiou" and not _LIKE_YOU.match(noun.lower())
     return f"{'an' if vowel or re.match(r'(?:hour|honest|honou?r|heir)', noun.lower()) else 'a'} {noun}"
 
 

@@ -2,12 +2,14 @@
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 from .building import Texts
 from .letters import POOL, counted_letters, neighbour_letter, one_letter, quoted, spelled
-from .word_lists import APART, COMPARISON, MEMBERS, OPPOSITES, PAST, PLURALS, items, pairs
-from .wording import Chat, ask, ask_about, capital, turn, with_article
+from .meaning import normal
+from .word_lists import COMPARISON, MEMBERS, OPPOSITES, PAST, PLURALS, apart, items, pairs
+from .wording import Chat, ask, ask_about, capital, key, turn, with_article
 
 ADJECTIVES = (
     "old",
@@ -48,9 +50,9 @@ _PAIR_QUESTIONS = (
     "{q} is the opposite of [what|which word]?",
     "The opposite of {q} is",
     "What word means the opposite of {q}?",
-    "If something is not {q}, [what is it|it is]?",
     "Find a word that means the opposite of {q}.",
 )
+_TIMES_PAIRED = Counter(word for pair in pairs(OPPOSITES) for word in pair)
 _PLURAL = (
     "What is the plural of {q}?",
     "Give me the plural of {q}.",
@@ -119,9 +121,15 @@ def _short(rng: random.Random, word: str, sentence: str) -> str:
 def _opposite(rng: random.Random) -> Chat:
     pair = rng.choice(pairs(OPPOSITES))
     one, other = pair if rng.random() < 0.5 else pair[::-1]
-    asked = ask(rng, _PAIR_QUESTIONS[:9] if rng.random() < 0.9 else _PAIR_QUESTIONS[10:], q=quoted(rng, one))
+    if _TIMES_PAIRED[one] > 1:  # the opposite of old is new and young
+        one, other = other, one
+    if _TIMES_PAIRED[one] > 1:
+        return _opposite(rng)
+    asked = ask(rng, _PAIR_QUESTIONS, q=quoted(rng, one))
     return turn(
-        capital(asked) if rng.random() < 0.9 else asked, _short(rng, other, f"The opposite of {one} is {other}.")
+        capital(asked) if rng.random() < 0.9 else asked,
+        _short(rng, other, f"The opposite of {one} is {other}."),
+        key("opposite", one),
     )
 
 
@@ -172,7 +180,9 @@ def _sort(rng: random.Random) -> Chat:
         "Order these words alphabetically",
         "Which order do these words have in a dictionary",
     )
-    return turn(ask_about(rng, forms, shown), rng.choice((", ", ", ", "\n")).join(sorted(chosen)))
+    return turn(
+        ask_about(rng, forms, shown), rng.choice((", ", ", ", "\n")).join(sorted(chosen)), key("order", {*chosen})
+    )
 
 
 def _reverse(rng: random.Random) -> Chat:
@@ -188,6 +198,7 @@ def _reverse(rng: random.Random) -> Chat:
 
 def _copy(rng: random.Random) -> Chat:
     text = simple_sentence(rng) if rng.random() < 0.55 else " ".join(rng.sample(POOL, rng.randint(1, 3)))
+    asks = key("copy", normal(text))
     thing = "sentence" if text.endswith(".") else "word" if " " not in text else "text"
     forms = (
         "Repeat after me",
@@ -218,6 +229,7 @@ def _copy(rng: random.Random) -> Chat:
                 w=text,
             ),
             text,
+            asks,
         )
     if rng.random() < 0.1:
         times = rng.randint(2, 3)
@@ -227,8 +239,8 @@ def _copy(rng: random.Random) -> Chat:
             t=text.rstrip("."),
             n=("twice", "three times")[times - 2],
         )
-        return turn(asked, ", ".join([text.rstrip(".")] * times))
-    return turn(ask_about(rng, forms, text), text)
+        return turn(asked, ", ".join([text.rstrip(".")] * times), asks)
+    return turn(ask_about(rng, forms, text), text, asks)
 
 
 def _count(rng: random.Random) -> Chat:
@@ -297,11 +309,9 @@ def _article(rng: random.Random) -> Chat:
 
 
 def _odd_one(rng: random.Random) -> Chat:
-    kind, other = rng.sample(APART, 2)
+    kind, other = apart(rng)
     inside = rng.sample(items(MEMBERS[kind]), 3)
-    odd = rng.choice([word for word in items(MEMBERS[other]) if word not in items(MEMBERS[kind])])
-    if "colours" in (kind, other) and {kind, other} & {"fruits", "flowers", "metals"}:  # orange, violet, gold
-        return _odd_one(rng)
+    odd = rng.choice(items(MEMBERS[other]))
     shown = [*inside, odd]
     rng.shuffle(shown)
     asked = ask_about(

@@ -245,7 +245,7 @@ def _compare(rng: random.Random) -> Chat:
             "Is {x} {w} than {y}? Answer [with |]yes or no.",
             "[Yes or no|True or not]: is {x} {w} than {y}?",
         )
-        full = f"{'Yes' if right else 'No'}, {x} is {word} than {y}." if right else f"No, {x} is not {word} than {y}."
+        full = f"Yes, {x} is {word} than {y}." if right else f"No, {x} is not {word} than {y}."
         asked = ask(rng, form, x=x, y=y, w=word)
         bare = "yes or no" in asked.lower()
         return turn(

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,10 +22,11 @@ from tiny_training import (
     train_with_interruptions,
     weights,
 )
+from transformers import TrainerControl, TrainerState
 
 from brandon_hf.training import checkpoints
 from brandon_hf.training.arguments import DistillArguments, InstructArguments, PretrainArguments
-from brandon_hf.training.checkpoints import MARKER, last_checkpoint, read_metrics
+from brandon_hf.training.checkpoints import MARKER, TimeLimit, last_checkpoint, read_metrics
 from brandon_hf.training.distill import DistillTrainer
 from brandon_hf.training.instruct import InstructTrainer
 from brandon_hf.training.pretrain import PretrainTrainer
@@ -316,3 +318,21 @@ def test_progress_is_in_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "{" not in captured.out, "log lines go to metrics.jsonl"
     assert os.listdir(tmp_path / "phase1") == ["metrics.jsonl"]
     assert read_metrics(tmp_path / "phase1" / "metrics.jsonl")[-1]["num_input_tokens_seen"] == 3 * 2 * 32
+
+
+@pytest.mark.parametrize("main_is_late", [True, False])
+def test_with_several_processes_the_main_ones_clock_counts_every_tenth_step(main_is_late, monkeypatch):
+    def from_main(values: list) -> None:
+        values[0] = main_is_late
+
+    monkeypatch.setattr("brandon_hf.training.checkpoints.broadcast_object_list", from_main)
+    limit = TimeLimit(deadline=0.0 if not main_is_late else float("inf"))  # this process would say the opposite
+    stopped = []
+    for step in range(1, 31):
+        control = TrainerControl()
+        state = TrainerState(global_step=step, max_steps=30)
+        limit.on_step_end(SimpleNamespace(world_size=2), state, control)
+        assert control.should_save == control.should_training_stop
+        if control.should_save:
+            stopped.append(step)
+    assert stopped == ([10, 20] if main_is_late else [])  # the last step needs no checkpoint of its own

@@ -197,6 +197,7 @@ def test_wrong_folders_are_named_with_the_right_one(typed, folder, tmp_path):
         (checkpoint, f"has no tokenizer: the finished model is {run / 'phase1_pretrain' / 'final'}"),
         (mute, "has no chat template"),
         (tmp_path / "nowhere", f"there is no folder {tmp_path / 'nowhere'}"),
+        ("nothing.gguf", "there is no file nothing.gguf"),  # no name on the Hub
         ("nobody/nothing", "nobody/nothing is neither a folder here nor a model that the Hub gives out"),
     ):
         status, _, err = typed("hello", model=wrong)

@@ -432,12 +432,21 @@ def test_model_folder_with_results_of_its_publisher_is_evaluated(folders, tmp_pa
     assert found == {"base": folders["base"], "downloaded": tmp_path / "out" / "downloaded"}
 
 
+def test_an_exported_file_is_evaluated(folders, tmp_path):
+    blob = tmp_path / "model.gguf"
+    blob.touch()
+    evaluated: list[object] = []
+    evaluated_folders([str(folders["base"]), f"blob={blob}"], tmp_path / "out", lambda *call: evaluated.append(call))
+    assert evaluated == [(str(blob), tmp_path / "out" / "blob")]
+
+
 @pytest.mark.parametrize(
     ("models", "message"),
     [
         (["base"] * 9, "9 models cannot be compared"),
         (["base", "../{}/base"], "are both called base: say NAME="),
         (["base", "no/such/folder"], "no/such/folder is neither a results folder"),
+        (["base", "absent.gguf"], r"absent\.gguf is neither a results folder"),
         (["base", "../x=good"], "a name has letters"),
     ],
 )

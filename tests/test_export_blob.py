@@ -444,6 +444,15 @@ def test_export_refuses_before_it_writes(run, folder, tmp_path, arguments, messa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_cut_or_empty_file_is_called_that(run, folder, tmp_path):
+    path = tmp_path / "x.gguf"
+    assert "that the model need not know" in run("export", folder, "-o", path)[1]
+    path.write_bytes(path.read_bytes()[:-3000])
+    assert "it is cut off or damaged" in run("inspect", path)[2]
+    path.write_bytes(b"")
+    assert "it is empty" in run("inspect", path)[2]
+
+
 def test_columns_that_4_bits_cannot_group_are_named(tmp_path):
     model = tiny_model(TOKENIZER, intermediate_size=40)
     with pytest.raises(ValueError, match=r"mlp.down_proj.weight: its 40 columns .* 16"):

@@ -100,6 +100,8 @@ def check_folder(name: str) -> None:
     """Raise if `name` is no folder with a model and a tokenizer, and cannot be a name on the Hub either."""
     path = Path(name)
     if not path.exists():
+        if path.suffix == ".gguf":
+            raise ValueError(f"there is no file {name}")
         beside = "/" in name and path.parent.exists()  # then a folder was meant, not a name on the Hub
         if beside or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name):
             raise ValueError(f"there is no folder {name}")

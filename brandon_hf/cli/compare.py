@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="+",
         metavar="[NAME=]MODEL",
-        help="results folder, model folder, or name on the Hub; NAME is what tables and plots call it",
+        help="results folder, model folder, .gguf file, or name on the Hub; NAME is what tables and plots call it",
     )
     parser.add_argument("--output", type=Path, default=Path("comparison"), metavar="DIR", help="default: %(default)s")
     add_options(parser.add_argument_group("evaluation of models without results (see `brandon eval --help`)"))

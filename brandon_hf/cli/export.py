@@ -79,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
         no_engine=refusal,
     )
     print(report)
+    if args.text is None:
+        print("measured on a short story that the model need not know; --text FILE takes a text of yours")
     if args.json:
         report.write_json(Path(args.json))
     return 0

@@ -24,8 +24,8 @@ def evaluated_folders(models: Sequence[str], output: Path, evaluate: Callable[[s
     """The results folder of each model, by name; models without results are evaluated into `output`/<name>.
 
     Args:
-        models: results folders, model folders and names on the Hub, each maybe as NAME=...
-        evaluate: evaluates a model folder or Hub name into a folder.
+        models: results folders, model folders, exported files and names on the Hub, each maybe as NAME=...
+        evaluate: evaluates a model folder, file or Hub name into a folder.
 
     Raises:
         ValueError: a model is none of these, or two have the same name; nothing was evaluated yet.
@@ -40,7 +40,7 @@ def evaluated_folders(models: Sequence[str], output: Path, evaluate: Callable[[s
         if not _has_results(path) and not _is_model(path):
             raise ValueError(
                 f"{path} is neither a results folder (with results.json), nor a model folder (with config.json), nor "
-                "a name on the Hub"
+                "a .gguf of brandon export, nor a name on the Hub"
             )
         paths[name] = path
     folders = {name: Path(path) if _has_results(path) else output / name for name, path in paths.items()}
@@ -106,7 +106,9 @@ def _has_results(path: str) -> bool:
 
 
 def _is_model(path: str) -> bool:
-    """Whether this is a model folder, or could be a name on the Hub."""
+    """Whether this is a model folder or an exported file, or could be a name on the Hub."""
+    if Path(path).suffix == ".gguf":
+        return Path(path).is_file()
     if Path(path).exists():
         return (Path(path) / "config.json").is_file()
     return re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path) is not None
@@ -162,7 +164,10 @@ def _text(table: Table, models: Sequence[Evaluated]) -> str:
         text += f"\n\n{_aligned(rows)}"
     different = []
     for key, values in table.settings.items():
-        said = (f"{value} for {', '.join(names)}" for value, names in values.items())
+        said = (
+            f"{'transformers' if (key, value) == ('engine', 'None') else value} for {', '.join(names)}"
+            for value, names in values.items()
+        )
         different.append(f"{key} differs: {'; '.join(said)}")
     skipped = [f"{speed.name}: skipped: {speed.skipped}" for speed in table.speeds if speed.skipped]
     about = [table.about] if table.speeds else []

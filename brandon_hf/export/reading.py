@@ -142,12 +142,12 @@ class _BoundedReader(GGUFReader):
 
 def _verified_checksum(data: bytes) -> int:
     if data[:4] != b"GGUF":
-        raise ValueError("it does not begin with GGUF")
+        raise ValueError("it does not begin with GGUF" if data else "it is empty")
     at = find_checksum(data)
     stored = int.from_bytes(data[at : at + 4], "little")
     actual = zlib.crc32(data[at + 4 :], zlib.crc32(bytes(4), zlib.crc32(data[:at])))
     if stored != actual:
-        raise ValueError(f"its checksum is {stored:08x}, but its bytes give {actual:08x}")
+        raise ValueError(f"it is cut off or damaged: its checksum is {stored:08x}, but its bytes give {actual:08x}")
     return stored
 
 

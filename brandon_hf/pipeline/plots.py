@@ -107,7 +107,7 @@ def progress_plot(phases: "Sequence[Phase]") -> Plot | None:
             axes.plot(labels, values, color=colour, marker=marker, markersize=5, label=label)
         axes.set_ylim(bottom=0)
         axes.grid(axis="x", visible=False)
-        axes.legend(loc="lower left", ncols=2)
+        axes.legend(loc="upper right")  # losses fall
         return Plot("progress", "held-out loss after each phase", _svg(figure))
 
 

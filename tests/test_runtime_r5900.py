@@ -257,6 +257,33 @@ def test_disc_has_the_program_and_the_file_that_names_it(
     assert "\n> Leo\n" in result.stdout
 
 
+@pytest.mark.skipif(
+    not (shutil.which("xorriso") and shutil.which("qemu-mipsel")), reason="xorriso or qemu-mipsel is not installed"
+)
+def test_documented_commands_work_one_after_the_other(blob: Path, tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    page = (root / "docs/ps2.md").read_text("utf-8").partition("## Build\n")[2].partition("\n## ")[0]
+    commands = [line.strip() for line in page.splitlines() if line.startswith(("    make ", "    build/", "    qemu"))]
+    assert len(commands) == 6
+    (tmp_path / "brandon_hf").symlink_to(root / "brandon_hf")
+    (tmp_path / "tests").symlink_to(root / "tests")
+    (tmp_path / "model.gguf").symlink_to(blob)
+    said = {}
+    for command in commands:
+        shell = subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "MAKEFLAGS": ""},
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        assert shell.returncode == 0, f"{command}\n{shell.stderr}"
+        said[command] = shell.stdout
+    assert said["build/r5900 build/BRANDON.ELF"].startswith("> Hello!\n")
+    assert (tmp_path / "counts.json").stat().st_size
+
+
 @pytest.mark.skipif(not shutil.which("qemu-mipsel"), reason="qemu-mipsel is not installed (Debian: qemu-user)")
 def test_whole_engine_generates_the_same_ids_on_mips_in_32_mb(
     blob: Path, ids_on_this_machine: str, tmp_path: Path

@@ -7,7 +7,7 @@
 ENGINE := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 CROSS ?= mipsel-linux-gnu-
 OUT ?= build
-OBJECTS_IN ?= $(OUT)/r5900
+OBJECTS_IN ?= $(OUT)/objects-r5900
 MAIN ?= $(ENGINE)/platform_ps2.c
 # caches, activations and tokenizer; the linker checks that it fits beside the blob
 ARENA_BYTES ?= 0xa00000

@@ -514,6 +514,7 @@ def test_without_a_library_the_error_says_how_to_get_it(blob, broken, monkeypatc
 
 # --- the program ------------------------------------------------------------------------------------------------------
 
+DOCUMENT = Path(__file__).parents[1] / "docs/engine.md"
 needs_compiler = pytest.mark.skipif(not (shutil.which("cc") and shutil.which("make")), reason="needs cc and make")
 
 
@@ -532,14 +533,40 @@ def program(tmp_path_factory):
     return run
 
 
+def documented(language: str, index: int) -> str:
+    """A block of code in the page about the engine."""
+    return DOCUMENT.read_text("utf-8").split(f"```{language}\n")[index + 1].partition("```")[0]
+
+
 @needs_compiler
 def test_the_sources_compile_with_what_the_documents_say(tmp_path):
-    """Without a flag for C99, so that a libc defines all of its names."""
-    text = (Path(__file__).parents[1] / "docs/engine.md").read_text("utf-8")
-    flags = text.partition("engine's C files with your program: `")[2].partition("`")[0].split()
-    assert flags
+    """Without the flag for C99, so that a libc defines all of its names."""
+    flags = [word for word in documented("sh", 0).split() if word.startswith(("-f", "-W"))]
+    assert len(flags) == 3
     sources = sorted(path for path in SOURCES.glob("*.c") if path.stem not in ("platform_freestanding", "platform_ps2"))
-    subprocess.run(["cc", *flags, "-O0", "-fsyntax-only", "-Wno-psabi", *sources], cwd=tmp_path, check=True)
+    subprocess.run(["cc", *flags, "-O0", "-fsyntax-only", *sources], cwd=tmp_path, check=True)
+
+
+@needs_compiler
+@pytest.mark.parametrize("block", [0, 1], ids=["with the sources", "with the library"])
+def test_the_documented_program_answers_as_python_does(blob, block, tmp_path):
+    (tmp_path / "brandon_hf").symlink_to(SOURCES.parents[1])
+    (tmp_path / "model.gguf").symlink_to(blob())
+    (tmp_path / "chat.c").write_text(documented("c", 0), "utf-8")
+
+    def run(script):
+        environment = {**os.environ, "MAKEFLAGS": "", "CFLAGS": "-O1"}
+        return subprocess.run(["sh", "-ec", script], cwd=tmp_path, capture_output=True, env=environment)
+
+    built = run(documented("sh", block))
+    assert built.returncode == 0, built.stderr
+    said = Engine(blob()).chat([{"role": "user", "content": "Hi"}], max_new_tokens=200)
+    assert run("./chat model.gguf Hi").stdout.decode("utf-8", "replace") == f"{said}\n"
+    refused = run(f"./chat model.gguf '{'why ' * 40}'")
+    assert (refused.returncode, refused.stderr) == (1, b"the buffer is too small\n")
+    (tmp_path / "broken.gguf").write_bytes(blob().read_bytes()[:100])
+    cut = run("./chat broken.gguf Hi")
+    assert (cut.returncode, cut.stderr) == (1, b"the file ends before what it announces: it is cut off or damaged\n")
 
 
 @needs_compiler
@@ -607,8 +634,12 @@ def test_the_program_measures_itself(blob, program):
         (["BLOB", "--kv", "f8"], "--kv: f32|f16|i8"),
         (["BLOB", "-n", "x"], "-n: needs a whole number"),
         (["BLOB", "-t", "-1", "-p", "a"], "sampling: an option is out of range"),
-        (["BLOB", "--shout", "1"], "--shout: there is no such option"),
+        (["BLOB", "--shout", "1"], "unknown option --shout"),
+        (["BLOB", "--foo"], "unknown option --foo"),
         (["BLOB", "-p"], "-p: needs a value"),
+        (["BLOB", "-k"], "-k: needs a value"),
+        (["BLOB", "--top-p"], "--top-p: needs a value"),
+        (["BLOB", "--kv"], "--kv: needs a value"),
         (["BLOB", "-p", "a", "--bench"], "choose one"),
         (["BLOB", "--ids", "1 x"], "--ids: needs token ids"),
         (["BLOB", "--ids", "999"], "a token id is not in the vocabulary"),

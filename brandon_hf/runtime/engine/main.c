@@ -51,24 +51,30 @@ static void check(bt_status status, const char *what) {
 
 /* --- arguments ---------------------------------------------------------------------------------------------------- */
 
+/* A value, which the last of the words lacks. */
+static const char *given(const char *name, const char *value) {
+    if (!value) fail(name, "needs a value");
+    return value;
+}
+
 static uint64_t whole(const char *name, const char *text, uint64_t most) {
     char *end;
     errno = 0;
-    const unsigned long long value = strtoull(text, &end, 10);
+    const unsigned long long value = strtoull(given(name, text), &end, 10);
     if (!*text || *end || errno || text[0] == '-' || value > most) fail(name, "needs a whole number in range");
     return value;
 }
 
 static float number(const char *name, const char *text) {
     char *end;
-    const float value = strtof(text, &end);
+    const float value = strtof(given(name, text), &end);
     if (!*text || *end) fail(name, "needs a number");
     return value;
 }
 
 /* Which of the names, separated by '|', a text is. */
 static int one_of(const char *name, const char *text, const char *names) {
-    const size_t length = strlen(text);
+    const size_t length = strlen(given(name, text));
     int index = 0;
     for (const char *at = names;; at = strchr(at, '|') + 1, index++) {
         if (length && !strncmp(at, text, length) && (at[length] == '|' || !at[length])) return index;
@@ -79,9 +85,9 @@ static int one_of(const char *name, const char *text, const char *names) {
 }
 
 static void set(arguments *a, const char *name, const char *value) {
-    if (!strcmp(name, "-p")) a->text = value;
-    else if (!strcmp(name, "--chat")) a->chat = value;
-    else if (!strcmp(name, "--ids")) a->ids = value;
+    if (!strcmp(name, "-p")) a->text = given(name, value);
+    else if (!strcmp(name, "--chat")) a->chat = given(name, value);
+    else if (!strcmp(name, "--ids")) a->ids = given(name, value);
     else if (!strcmp(name, "-n")) a->most = (uint32_t)whole(name, value, UINT32_MAX);
     else if (!strcmp(name, "-t")) a->sampling.temperature = number(name, value);
     else if (!strcmp(name, "-k")) a->sampling.top_k = (uint32_t)whole(name, value, UINT32_MAX);
@@ -96,7 +102,10 @@ static void set(arguments *a, const char *name, const char *value) {
         a->engine.kernel = (bt_kernel)one_of(name, value, "best|portable|avx2|avx512|mmi");
     else if (!strcmp(name, "--weights"))
         a->engine.weights = (bt_weights)one_of(name, value, "resident|in-place|streamed");
-    else fail(name, "there is no such option (--help lists them)");
+    else {
+        fprintf(stderr, "brandon-engine: unknown option %s (--help lists them)\n", name);
+        exit(2);
+    }
 }
 
 static arguments parse(int count, char **words) {
@@ -111,8 +120,7 @@ static arguments parse(int count, char **words) {
         }
         if (!strcmp(word, "--print-ids")) a.print_ids = 1;
         else if (!strcmp(word, "--bench")) a.bench = 1;
-        else if (word[0] == '-' && i + 1 == count) fail(word, "needs a value");
-        else if (word[0] == '-') set(&a, word, words[++i]);
+        else if (word[0] == '-') set(&a, word, words[++i]); /* NULL after the last */
         else if (a.model) fail(word, "one model is enough");
         else a.model = word;
     }

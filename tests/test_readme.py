@@ -4,6 +4,8 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from brandon_hf import cli
 REPO = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"^```(python|bash)\n(.*?)^```", (REPO / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 # Run by .ci/run and by tests/test_serve.py.
-ELSEWHERE = ("make ", "brandon serve")
+ELSEWHERE = ("make run", "make test", "brandon serve")
+ENGINE = "brandon_hf/runtime/engine"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,10 @@ def test_snippet_runs(
         exec(compile(code, "README.md", "exec"), {"__name__": "__readme__"})
     else:
         for line in code.splitlines():
-            if not line.startswith(ELSEWHERE):
-                command, *arguments = shlex.split(line)
-                assert command == "brandon"
+            if line.startswith(ELSEWHERE):
+                continue
+            command, *arguments = shlex.split(line.replace(ENGINE, str(REPO / ENGINE)))
+            if command == "brandon":
                 assert cli.main(arguments) == 0
+            elif shutil.which("make") and shutil.which("cc"):
+                assert subprocess.run([command, *arguments], check=True, capture_output=True).stdout

@@ -314,7 +314,7 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
     ]
     for question, variants in QUESTIONS.items():
         names = [name for name in variants if name in runs]
-        if not names:
+        if len(names) < 2:
             continue
         lines += ["", f"## {question.capitalize()}", "", f"| variant | parameters | seeds | {' | '.join(columns)} |"]
         lines.append("|---" * (3 + len(columns)) + "|")
@@ -324,7 +324,7 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
             shown = " | ".join(f"{cell:.3f}" for cell in cells)
             lines.append(f"| {name} | {rows[0]['parameters']:,} | {len(rows)} | {shown} |")
         base = names[0]
-        if base != next(iter(variants)) or len(names) < 2:
+        if base != next(iter(variants)):
             continue
         lines += ["", f"| against {base} | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
         for name in names[1:]:

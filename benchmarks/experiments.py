@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ablations import BASE_MODEL, BATCH, CONTEXT
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-CONTEXT, BATCH, TOKENS = 256, 16, 2_000_000
+TOKENS = 2_000_000
 HELD_OUT = 0.01  # share of documents; which ones, a hash of the text decides
 HELD_OUT_BYTES = 200_000  # of each kind of text
 BLIMP_PAIRS = 100  # of each paradigm
@@ -84,15 +86,7 @@ MIXTURES = {  # shares of the tokens
 BASE: dict[str, Any] = {
     "seed": 0,
     "phases": ["pretrain"],
-    "model": {
-        "vocab_size": 2048,
-        "hidden_size": 128,
-        "intermediate_size": 352,
-        "num_hidden_layers": 8,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": CONTEXT,
-    },
+    "model": BASE_MODEL,
     "data": {"chat": "synthetic", "max_tokens": TOKENS, "max_epochs": 20, "validation_fraction": HELD_OUT},
     "pretrain": {
         "max_steps": TOKENS // (BATCH * CONTEXT),

@@ -48,7 +48,7 @@ def has_bf16() -> bool:
     """Whether this machine multiplies bf16 matrices in hardware, faster than float32 ones.
 
     Of CPUs those with AMX do, and AMD's with AVX-512 BF16. Intel's instructions of that name, where a virtual machine
-    hides AMX, run at half the speed of float32.
+    hides AMX, are slower than float32 (docs/decisions.md has the figures).
     """
     if torch.accelerator.is_available():
         return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False))

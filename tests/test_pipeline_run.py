@@ -157,6 +157,10 @@ def test_a_run_takes_what_another_has_prepared_without_its_text(values, finished
         assert {file.name for file in (tmp_path / "second" / part).iterdir()} == {
             file.name for file in (tmp_path / "first" / part).iterdir()
         }
+    report = tmp_path / "first/chat/curation.json"
+    report.write_text(report.read_text().replace(json.dumps(chat), '"synthetic"'))
+    with pytest.raises(ValueError, match=r"seed=8: .* holds the built-in world of seed=7, .*: set seed=7"):
+        make_recipe({**taken, "seed": 8}, "third")
     shutil.rmtree(tmp_path / "first/chat")
     with pytest.raises(ValueError, match=r"data\.prepared=.*: chat/ is missing: name the folder of a run"):
         make_recipe(taken, "third")

@@ -150,7 +150,7 @@ def test_precision_is_bf16_where_the_hardware_has_it(cls: Any, tmp_path: Path, m
     ("amx", "avx", "vendor", "expected"),
     [
         (True, True, "GenuineIntel", True),
-        (False, True, "GenuineIntel", False),  # half as fast as float32
+        (False, True, "GenuineIntel", False),  # slower than float32
         (False, True, "AuthenticAMD", True),
         (False, False, "AuthenticAMD", False),
     ],

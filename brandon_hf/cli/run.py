@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def carry_out(args: argparse.Namespace, overrides: Sequence[str], phases: Sequence[str] | None = None) -> Any:
+def carry_out(
+    args: argparse.Namespace, overrides: Sequence[str], phases: Sequence[str] | None = None
+) -> tuple[Any, Path | None]:
     """The run of the command's arguments and the last model's folder; None for that if its time ran out.
 
     Raises:

@@ -244,6 +244,12 @@ def _check_sources(recipe: Recipe) -> None:
         for part in PARTS:
             if not (Path(data.prepared).expanduser() / part).is_dir():
                 raise ValueError(f"data.prepared={data.prepared}: {part}/ is missing: name the folder of a run")
+        world = json.loads((Path(data.prepared).expanduser() / "corpus/manifest.json").read_text("utf-8"))["seed"]
+        if world != recipe.seed and any(source.builtin for source in recipe.chat_sources()):
+            raise ValueError(
+                f"seed={recipe.seed}: data.prepared={data.prepared} holds the built-in world of seed={world}, whose "
+                f"held-out questions are others: set seed={world}"
+            )
         return
     sources: list[Source | ChatSource] = [*recipe.pretrain_sources(), *recipe.chat_sources()]
     for source in sources:

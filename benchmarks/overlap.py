@@ -10,6 +10,7 @@ shorter than the run cannot. Writes docs/benchmarks/overlap.json and .md.
 import argparse
 import gzip
 import json
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from brandon_hf.data.sources import Source
 
 DOCS = Path(__file__).resolve().parents[1] / "docs/benchmarks"
 MOST_WORDS = 64
+FILTER_BITS = 26
 WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -50,21 +52,28 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(item)
 
 
+class Numbers(dict[str, int]):
+    """A random number for each word that is looked up."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(0)
+
+    def __missing__(self, word: str) -> int:
+        self[word] = number = self.random.getrandbits(64)
+        return number
+
+
 class Runs:
     """Hashes of all runs of so many words in a text."""
 
     def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.random = np.random.default_rng(0)
-        self.factors = self.random.integers(1, 2**63, MOST_WORDS, dtype=np.uint64) | np.uint64(1)
+        self.numbers = Numbers()
+        self.factors = np.random.default_rng(0).integers(1, 2**63, MOST_WORDS, dtype=np.uint64) | np.uint64(1)
 
     def words(self, text: str) -> np.ndarray:
         """A number of 64 bits for each word."""
         found = WORD.findall(text.lower().replace("\u2019", "").replace("'", ""))
-        for word in found:
-            if word not in self.numbers:
-                self.numbers[word] = int(self.random.integers(1, 2**63))
-        return np.fromiter((self.numbers[word] for word in found), np.uint64, len(found))
+        return np.fromiter(map(self.numbers.__getitem__, found), np.uint64, len(found))
 
     def of(self, words: np.ndarray, length: int) -> np.ndarray:
         """One hash for each place where a run of `length` words begins."""
@@ -85,9 +94,12 @@ class Overlap:
         self.ends = np.cumsum([len(found) for found in hashes])
         self.ordered, self.places = np.unique(np.concatenate(hashes), return_inverse=True)
         self.seen = self.everywhere = np.zeros(len(self.ordered), bool)
+        self.maybe = np.zeros(1 << FILTER_BITS, bool)  # by the first bits of a hash: spares most searches
+        self.maybe[self.ordered >> np.uint64(64 - FILTER_BITS)] = True
 
     def look(self, words: np.ndarray) -> None:
         found = self.runs.of(words, self.length)
+        found = found[self.maybe[found >> np.uint64(64 - FILTER_BITS)]]
         at = np.searchsorted(self.ordered, found).clip(max=len(self.ordered) - 1)
         self.seen[at[self.ordered[at] == found]] = True
 

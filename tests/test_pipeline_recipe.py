@@ -1,5 +1,6 @@
 """Recipes: read, overridden, checked before anything starts; each of ours trains at reduced width."""
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,38 @@ def values(tmp_path):
     return tiny_values(tmp_path)
 
 
+@pytest.fixture
+def collection(tmp_path):
+    """The folder that the recipes on our collection of text start from, its files empty."""
+    folder = tmp_path / "collection"
+    values = yaml.safe_load((files("brandon_hf.recipes") / "10m_fast/run.yaml").read_text("utf-8"))
+    for source in [*values["data"]["pretrain"], *values["data"]["chat"]]:
+        path = folder / source["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
 def test_every_model_has_a_recipe_and_the_pipelines_too():
-    assert set(list_models()) | {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2"} <= set(list_recipes())
+    names = {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2", "5m"}
+    assert set(list_models()) | names <= set(list_recipes())
 
 
 @pytest.mark.parametrize("name", list_recipes())
-def test_every_recipe_is_valid_as_it_stands(name):
-    recipe = load_recipe(name)
+def test_every_recipe_is_valid_as_it_stands(name, collection):
+    recipe = load_recipe(name, [f"data.folder={collection}"])
     assert recipe.phases == tuple(phase for phase in PHASES if phase in recipe.phases)
+
+
+@pytest.mark.parametrize("name", ["10m_fast", "5m"])
+def test_a_recipe_on_the_collection_states_each_licence_and_names_the_folder_it_misses(name, collection, monkeypatch):
+    recipe = load_recipe(name, [f"data.folder={collection}"])
+    for source in [*recipe.pretrain_sources(), *recipe.chat_sources()]:
+        assert source.licence
+    assert sum(source.weight for source in recipe.pretrain_sources()) == pytest.approx(100)
+    monkeypatch.chdir(collection.parent)
+    with pytest.raises(FileNotFoundError, match=r"gutenberg_00\.jsonl\.xz.*Set data\.folder"):
+        load_recipe(name)
 
 
 def test_the_optimal_recipe_holds_the_published_settings(tmp_path):
@@ -42,9 +67,9 @@ def test_the_optimal_recipe_holds_the_published_settings(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_recipes())
-def test_every_recipe_trains_two_steps_at_reduced_width(name, tmp_path):
+def test_every_recipe_trains_two_steps_at_reduced_width(name, tmp_path, collection):
     text, chat = write_text(tmp_path)
-    full = load_recipe(name)
+    full = load_recipe(name, [f"data.folder={collection}"])
     heads = full.model.num_attention_heads
     small = [f"hidden_size={4 * heads}", "intermediate_size=16", "vocab_size=320", "max_position_embeddings=64"]
     repeats = full.model.block_repeat * full.model.num_loops

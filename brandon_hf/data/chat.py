@@ -46,6 +46,7 @@ class ChatSource:
         max_rows: the first so many rows only.
         config, split: which part of a data set on the Hub.
         seed: of the built-in one.
+        licence: recorded in the run's curation.json, for the model card.
     """
 
     path: str | None = None
@@ -57,6 +58,7 @@ class ChatSource:
     config: str | None = None
     split: str = "train"
     seed: int = 0
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         kinds = [kind for kind in ("path", "hub", "builtin") if getattr(self, kind) is not None]
@@ -72,6 +74,7 @@ class ChatSource:
             ("weight", (int, float), "a number"),
             ("max_rows", int, "a whole number"),
             ("seed", int, "a whole number"),
+            ("licence", str, "text"),
             ("columns", Mapping, 'a mapping such as {"question": "q", "answer": "a"}'),
         ):
             value = getattr(self, key)

@@ -250,7 +250,7 @@ def _sources(
     for name, counts in (chats["sources"] if chats else {}).items():
         hub = name.split()[0] if name.split()[0] in known else None
         generated = name == "synthetic"
-        licence = OWN_LICENCE if generated else known.get(hub)
+        licence = OWN_LICENCE if generated else counts.get("licence") or known.get(hub)
         rows.append(
             {"kind": "chats", "hub": hub, "amount": f"{counts['kept']:,} chats"}
             | {"name": name, "licence": licence, "generated": generated}

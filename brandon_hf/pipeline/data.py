@@ -134,7 +134,7 @@ class RunData:
             report.sources[name] = {"rows": len(own), "kept": len(own)}
             report.rows, report.kept = report.rows + len(own), report.kept + len(own)
         for source in sources:
-            report.sources[source.name]["weight"] = source.weight
+            report.sources[source.name] |= {"weight": source.weight, "licence": source.licence}
         train, validation = split_chats(kept, self.recipe.data.chat_validation_fraction)
         for name, chats in (("train", train), ("validation", validation)):
             write_json_lines(folder / f"{name}.jsonl", chats)

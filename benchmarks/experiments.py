@@ -95,7 +95,8 @@ BASE: dict[str, Any] = {
         "warmup_steps": 0.05,
         "decay_steps": 0.3,
         "save_steps": 200,
-        "bf16": False,
+        "bf16": True,
+        "torch_compile": True,
         "disable_tqdm": True,
     },
 }

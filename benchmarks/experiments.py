@@ -5,7 +5,9 @@
 A question is a base and some variants, each a change of the recipe `BASE`: about 1M parameters, 2M tokens of the text
 in FOLDER/pretrain. All models share one tokenizer and are measured on the same held-out documents, of which none is
 trained on whatever the mixture, in bits per byte by kind of text, and on BLiMP (the first pairs of each paradigm, from
-FOLDER/eval). Finished runs stand in docs/experiments.json and are not repeated; a stopped run continues.
+FOLDER/eval). The question "original" is the ablation table of the first report: its variants are also tuned on chats
+(FOLDER/instruct) and write free texts. Finished runs stand in docs/experiments.json and are not repeated; a stopped
+run continues.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ablations import BASE_MODEL, BATCH, CONTEXT
+from ablations import BASE_MODEL, BATCH, CONTEXT, PLAIN
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 TOKENS = 2_000_000
@@ -37,7 +39,9 @@ KINDS = {
     "dictionary": ["wordset_dictionary"],
 }
 MEASURED = ("books", "textbooks", "stories", "encyclopaedia", "news", "dialogues")
+CHATS = ("rasbt_instruction_1100", "self_instruct_seed_tasks", "dolly_15k_subset_nocontext")
 MIXTURES = {  # shares of the tokens
+    "generated world": {},
     "as it comes": {
         "books": 86.3,
         "textbooks": 5.7,
@@ -87,7 +91,7 @@ BASE: dict[str, Any] = {
     "seed": 0,
     "phases": ["pretrain"],
     "model": BASE_MODEL,
-    "data": {"chat": "synthetic", "max_tokens": TOKENS, "max_epochs": 20, "validation_fraction": HELD_OUT},
+    "data": {"max_tokens": TOKENS, "max_epochs": 20, "validation_fraction": HELD_OUT},
     "pretrain": {
         "max_steps": TOKENS // (BATCH * CONTEXT),
         "per_device_train_batch_size": BATCH,
@@ -100,6 +104,31 @@ BASE: dict[str, Any] = {
         "disable_tqdm": True,
     },
 }
+ON_MODEL = {f"model.{key}": value for key, value in PLAIN.items()}
+TUNING = {
+    "max_steps": TOKENS // (4 * BATCH * CONTEXT),
+    "per_device_train_batch_size": BATCH,
+    "learning_rate": 1e-3,
+    "warmup_steps": 0.05,
+    "save_steps": 200,
+    "bf16": True,
+    "disable_tqdm": True,
+}
+TUNED = {"phases": ["pretrain", "sft"], "sft": TUNING | {"unlikelihood_alpha": 0.0, "label_smoothing": 0.0}}
+TEACHER = {"hidden_size": 192, "intermediate_size": 656, "num_hidden_layers": 10, **PLAIN}  # three times the parameters
+DREAM = {
+    "num_loops": 4,
+    "num_hidden_layers": 8,  # 2 layers x 4 loops
+    "block_repeat": 1,
+    "hidden_size": 192,
+    "intermediate_size": 536,
+    "mlp_type": "relu_squared",
+    "ternary_weights": True,
+    "step_embedding": True,
+    "loop_feedback": True,
+    "resonance_gate": True,
+}
+FULL_STEPS = BASE["pretrain"]["max_steps"]
 # question: {variant: changes of BASE}; "mixture" is this file's own. The others are compared with the first.
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "mixture": {
@@ -137,6 +166,29 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "learned value mixing": {"model.value_residual": "learned"},
         "z-loss": {"pretrain.z_loss": 1e-4},
     },
+    "original": {
+        "baseline": {**TUNED, **ON_MODEL},
+        "multi-token prediction": {
+            **TUNED,
+            **ON_MODEL,
+            "model.num_mtp_heads": 3,
+            "pretrain.mtp_warmup_fraction": 0.4,
+        },
+        "enhanced": TUNED,
+        "dream": {**TUNED, **{f"model.{key}": value for key, value in DREAM.items()}},
+        "generated world only": {**TUNED, "mixture": "generated world"},
+        "three phases": {  # tokens of the first two together as in the others; its teacher's come on top
+            "phases": ["pretrain", "distill", "sft"],
+            "pretrain.max_steps": FULL_STEPS * 2 // 3,
+            "distill": {**BASE["pretrain"], "max_steps": FULL_STEPS - FULL_STEPS * 2 // 3, "learning_rate": 1.5e-3},
+            "teacher": {"model": {**BASE_MODEL, **TEACHER}, "pretrain": BASE["pretrain"]},
+            "sft": TUNING | {"label_smoothing": 0.1, "unlikelihood_alpha": 0.5, "entropy_beta": 0.01, "replay": 0.1},
+        },
+        "30M-shaped": {**TUNED, **{f"model.{key}": value for key, value in TEACHER.items()}},
+    },
+}
+COLUMNS = {  # of questions that do not show the kinds of text
+    "original": ["mean", "blimp", "chat_loss", "repetition rate", "distinct 2-grams", "free texts with loops"]
 }
 
 
@@ -153,6 +205,8 @@ def files(kind: str, data: Path) -> list[Path]:
 
 def sources(mixture: str, data: Path) -> list[dict[str, Any]]:
     """The sources of a mixture as a recipe states them."""
+    if not MIXTURES[mixture]:
+        return [{"builtin": "synthetic"}]
     found = []
     for kind, share in MIXTURES[mixture].items():
         sizes = [file.stat().st_size for file in files(kind, data)]
@@ -164,11 +218,12 @@ def sources(mixture: str, data: Path) -> list[dict[str, Any]]:
 def recipe_values(changes: dict[str, Any], seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """`BASE` with the changes of a variant."""
     values: dict[str, Any] = json.loads(json.dumps(BASE))
-    changes = dict(changes)
+    changes = json.loads(json.dumps(changes))
     values["data"]["prepared"] = str(prepared(changes.pop("mixture", "half books"), options))
-    values["pretrain"]["seed"] = seed
     for path, value in changes.items():
         set_path(values, path, value)
+    for phase in values["phases"]:
+        values[phase]["seed"] = seed
     return values
 
 
@@ -196,6 +251,7 @@ def make_shared(options: argparse.Namespace) -> None:
     for mixture in sorted({change.get("mixture", "half books") for change in changes}):
         values: dict[str, Any] = json.loads(json.dumps(BASE))
         values["data"]["pretrain"] = sources(mixture, options.data)
+        values["data"]["chat"] = [str(options.data / "instruct" / f"{name}.jsonl.gz") for name in CHATS]
         values["tokenizer"] = {"path": str(options.work / "tokenizer")}
         Run(make_recipe(values, slug(mixture)), prepared(mixture, options)).data.prepare()
     tokenizer = AutoTokenizer.from_pretrained(options.work / "tokenizer")
@@ -246,13 +302,19 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
 
     from brandon_hf.pipeline import Run
     from brandon_hf.pipeline.recipe import make_recipe
+    from brandon_hf.pipeline.run import FOLDERS
 
     torch.set_num_threads(options.threads)
     start = time.monotonic()
     run = Run(make_recipe(recipe_values(changes, seed, options), folder.name), folder)
     final = run.execute()
-    model = run.load(final)
-    figures = measure(model, final, options)
+    phases = [phase for phase in run.recipe.phases if phase != "sft"]
+    pretrained = folder / FOLDERS[phases[-1]] / "final"
+    model = run.load(pretrained)
+    figures = measure(model, pretrained, options)
+    if final != pretrained:
+        figures["chat_loss"] = json.loads((final.parent / "evaluation.json").read_text("utf-8"))["chat_loss"]
+        figures |= run.samples()["figures"]
     return {"parameters": model.num_parameters(), **figures, "seconds": round(time.monotonic() - start)}
 
 
@@ -299,7 +361,6 @@ def write(runs: dict[str, dict[str, Any]]) -> None:
 
 
 def page(runs: dict[str, dict[str, Any]]) -> str:
-    columns = [*MEASURED, "mean", "blimp"]
     lines = [
         "# Experiments",
         "",
@@ -311,6 +372,7 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
         names = [name for name in variants if name in runs]
         if len(names) < 2:
             continue
+        columns = COLUMNS.get(question, [*MEASURED, "mean", "blimp"])
         lines += ["", f"## {question.capitalize()}", "", f"| variant | parameters | seeds | {' | '.join(columns)} |"]
         lines.append("|---" * (3 + len(columns)) + "|")
         for name in names:

@@ -65,6 +65,7 @@ setup(
             "evaluation/prompts/*.yaml",
             "evaluation/templates/*",
             "pipeline/templates/*",
+            "pretrained/*/*",
             "hub/templates/*",
             "runtime/engine/*",
         ]

@@ -142,6 +142,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "half books": {},
         "rate 1.5e-3": {"pretrain.learning_rate": 1.5e-3},
         "rate 6e-3": {"pretrain.learning_rate": 6e-3},
+        "rate 1.2e-2": {"pretrain.learning_rate": 1.2e-2},
     },
     "decay": {
         "half books": {},
@@ -158,6 +159,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "half books": {},
         "muon": {"pretrain.optimizer": "muon"},
         "muon, rate 6e-3": {"pretrain.optimizer": "muon", "pretrain.learning_rate": 6e-3},
+        "muon, rate 1.2e-2": {"pretrain.optimizer": "muon", "pretrain.learning_rate": 1.2e-2},
     },
     "architecture": {
         "half books": {},

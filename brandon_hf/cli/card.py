@@ -6,11 +6,13 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
+from brandon_hf.pretrained import known_model
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `card`."""
     parser.epilog = "Of a model inside a run directory (RUN/phase*/final) the card says how it was trained."
-    parser.add_argument("model", metavar="MODEL", help="folder of a finished model")
+    parser.add_argument("model", metavar="MODEL", type=known_model, help="folder of a finished model")
     parser.add_argument("--output", metavar="FILE", help="the card (default: README.md in MODEL)")
     parser.add_argument("--repo", metavar="NAME", help="name on the Hub, for the instructions (default: the folder)")
     add_card_arguments(parser)

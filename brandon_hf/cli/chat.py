@@ -13,7 +13,10 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer, set_seed
 
+from brandon_hf.pretrained import DEFAULT, known_model, pretrained_blob
 from brandon_hf.runtime import Engine
+
+from .export import require_gguf
 
 _HELP = """/reset        forget the conversation
 /system TEXT  set the system prompt (nothing: remove it)
@@ -26,7 +29,15 @@ _CONTROL = {code: None for code in [*range(32), *range(127, 160)] if chr(code) n
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `chat`."""
     parser.epilog = "Input from a pipe is answered line by line. /help lists the commands within the chat."
-    parser.add_argument("model", metavar="MODEL", help="model folder, name on the Hub, or file of brandon export")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        type=known_model,
+        help=f"model folder, name on the Hub, or file of brandon export (default: {DEFAULT}, which comes with this "
+        "package)",
+    )
+    parser.add_argument("--int8", action="store_true", help=f"{DEFAULT} in the C engine, its weights in int8")
     parser.add_argument("--prompt", metavar="TEXT", help="answer this and exit")
     parser.add_argument("--system", metavar="TEXT", help="system prompt")
     parser.add_argument("--greedy", action="store_true", help="always take the most probable token")
@@ -48,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
         ValueError: an option is out of range, the model cannot be loaded or has no chat template.
     """
     options = sampling_options(args)
+    if args.int8 and args.model is not None:
+        raise ValueError(f"--int8 is for the model that comes with this package: brandon export {args.model} first")
+    if args.int8:
+        require_gguf()
+        args.model = pretrained_blob()
+    args.model = args.model or known_model(DEFAULT)
     chat: Chat
     if Path(args.model).is_file():
         engine = Engine(args.model)
@@ -63,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         chat.answer(args.prompt)
         return 0
     refused = False
-    for line in _lines(f"{args.model}: {about}. /help lists commands, Ctrl-D leaves."):
+    for line in _lines(f"{Path(args.model).name}: {about}. /help lists commands, Ctrl-D leaves."):
         if line == "/exit":
             break
         try:

@@ -9,6 +9,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from brandon_hf.files import folder_written_aside
+from brandon_hf.pretrained import DEFAULT, known_model
 
 from .chat import check_folder, load
 
@@ -30,7 +31,14 @@ A chat with {names}, written by `brandon demo --space`.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `demo`."""
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="model folder, or name on the Hub")
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        type=known_model,
+        default=[known_model(DEFAULT)],
+        help=f"model folder, or name on the Hub (default: {DEFAULT}, which comes with this package)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, local only)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
     parser.add_argument("--share", action="store_true", help="also give it a public address, through gradio.live")

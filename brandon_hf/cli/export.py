@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from brandon_hf.pretrained import known_model
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `export`."""
-    parser.add_argument("model", metavar="MODEL", help="model folder with its tokenizer")
+    parser.add_argument("model", metavar="MODEL", type=known_model, help="model folder with its tokenizer")
     parser.add_argument(
         "-o", "--output", metavar="OUT", required=True, help="file to write (a folder with the last form)"
     )

@@ -2,6 +2,8 @@
 
 import argparse
 
+from brandon_hf.pretrained import known_model
+
 from . import run as whole
 
 
@@ -9,7 +11,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the four commands."""
     whole.add_arguments(parser)
     parser.add_argument(
-        "--model", metavar="MODEL", help="start from this model (base_model=MODEL), not from another phase"
+        "--model",
+        metavar="MODEL",
+        type=known_model,
+        help="start from this model (base_model=MODEL), not from another phase",
     )
 
 

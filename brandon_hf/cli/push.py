@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from brandon_hf.pretrained import known_model
+
 from .card import add_card_arguments, card_of
 
 
@@ -11,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The token is that of `hf auth login`, or HF_TOKEN. A push that broke off is continued by the same command."
     )
-    parser.add_argument("model", metavar="MODEL", help="folder of a finished model")
+    parser.add_argument("model", metavar="MODEL", type=known_model, help="folder of a finished model")
     parser.add_argument("repo", metavar="REPO", help="repository, NAMESPACE/NAME; made if it does not exist")
     parser.add_argument(
         "--public",

@@ -9,6 +9,7 @@ from typing import Any
 
 from brandon_hf.modeling import BrandonConfig
 from brandon_hf.modeling import BrandonForCausalLM as BaseForCausalLM
+from brandon_hf.pretrained import known_model
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, local only)")
     parser.add_argument("--port", default="8000", help="port to listen on (default: %(default)s)")
-    parser.add_argument("model", metavar="MODEL", help="folder of a Brandon model with its tokenizer")
+    parser.add_argument("model", metavar="MODEL", type=known_model, help="folder of a Brandon model with its tokenizer")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="options of `transformers serve`")
 
 

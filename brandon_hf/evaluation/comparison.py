@@ -11,6 +11,7 @@ import jinja2
 from tqdm import tqdm
 
 from brandon_hf.files import file_written_aside, folder_written_aside
+from brandon_hf.pretrained import known_model
 from brandon_hf.rendering import templates
 
 from .reading import Evaluated, protocols_of, read_results, results_files
@@ -89,7 +90,10 @@ def write_comparison(folders: Mapping[str, Path], output: Path) -> str:
 
 
 def named(argument: str) -> tuple[str, str]:
-    """The name and the path of NAME=PATH or PATH, which is then called after its folder."""
+    """The name and the path of NAME=PATH or PATH, which is then called after its folder.
+
+    PATH may be the name of a model that comes with this package.
+    """
     name, equals, path = argument.partition("=")
     if not equals or Path(argument).exists():
         path = argument
@@ -97,7 +101,7 @@ def named(argument: str) -> tuple[str, str]:
         name = "-".join(parts[-2:]) if Path(argument).name == "final" else parts[-1]
     if not re.fullmatch(r"\w[\w.+ -]*", name) or not path:
         raise ValueError(f"{argument!r} is not NAME=PATH: a name has letters, digits, spaces and . _ + - only")
-    return name, path
+    return name, known_model(path)
 
 
 def _has_results(path: str) -> bool:

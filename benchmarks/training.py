@@ -35,11 +35,14 @@ DROPOUTS = (0.0, 0.05)
 class RandomBlocks(Dataset):
     """Blocks like those of a `PackedDataset`, with a document every 200 tokens."""
 
+    def __init__(self, vocab_size: int = 8192):
+        self.vocab_size = vocab_size
+
     def __len__(self) -> int:
         return 1 << 20
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        ids = torch.randint(5, 8192, (LENGTH,))
+        ids = torch.randint(5, self.vocab_size, (LENGTH,))
         return {"input_ids": ids, "labels": ids.clone(), "position_ids": torch.arange(LENGTH) % 200}
 
 

@@ -49,7 +49,7 @@ setup(
     long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     author="The Brandon-HF contributors",
-    license="Apache-2.0",
+    license="Apache-2.0 AND CC-BY-SA-4.0",  # the latter: the weights in pretrained/
     license_files=["LICENSE"],
     python_requires=">=3.10",
     # `modeling/` lives beside the package so that its flat files can be pushed to the Hub as they are.
@@ -65,7 +65,7 @@ setup(
             "evaluation/prompts/*.yaml",
             "evaluation/templates/*",
             "pipeline/templates/*",
-            "pretrained/*/*",
+            "pretrained/brandon-*/*",
             "hub/templates/*",
             "runtime/engine/*",
         ]

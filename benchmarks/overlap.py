@@ -1,8 +1,8 @@
 """How much of the benchmarks stands in the training text: examples with a run of words in common.
 
-    python benchmarks/overlap.py --data FOLDER [--chats FILE ...] [--words 8 13]
+    python benchmarks/overlap.py --eval FOLDER [--recipe 5m] data.folder=FOLDER [--words 8 13]
 
-FOLDER holds eval/ and the training text in pretrain/ and instruct/ (test splits are passed over, as in training).
+The training text is what the recipe reads, whole files; the benchmarks are those of `brandon eval --data`.
 Words are compared in lower case, without punctuation. An example counts once, however many runs it shares; one that is
 shorter than the run cannot. Writes docs/benchmarks/overlap.json and .md.
 """
@@ -21,8 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from brandon_hf.data.chat import load_chats
-from brandon_hf.data.readers import files_of
-from brandon_hf.data.sources import Source
+from brandon_hf.pipeline.recipe import load_recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs/benchmarks"
 MOST_WORDS = 64
@@ -118,19 +117,25 @@ class Overlap:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with eval/, pretrain/ and instruct/")
-    parser.add_argument("--chats", nargs="*", default=[], help="further chats to look through")
+    parser.add_argument("--eval", type=Path, required=True, metavar="FOLDER", help="files of the benchmarks")
+    parser.add_argument("--recipe", default="5m", help="whose text is looked through (default: %(default)s)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe")
     parser.add_argument("--words", nargs="+", type=int, default=[8, 13], help="lengths of runs")
     options = parser.parse_args()
     if not all(0 < length <= MOST_WORDS for length in options.words):
         parser.error(f"--words {options.words} must lie between 1 and {MOST_WORDS}")
+    recipe = load_recipe(options.recipe, options.overrides)
     runs = Runs()
     parts = [
         (name, [runs.words(part) for part in found])
-        for name, found in tqdm(examples(options.data / "eval"), desc="benchmarks", unit="example")
+        for name, found in tqdm(examples(options.eval), desc="benchmarks", unit="example")
     ]
     overlaps = [Overlap(runs, length, parts) for length in options.words]
-    report: dict[str, Any] = {"examples": dict(Counter(name for name, _ in parts)), "texts": {}}
+    report: dict[str, Any] = {
+        "recipe": options.recipe,
+        "examples": dict(Counter(name for name, _ in parts)),
+        "texts": {},
+    }
 
     def look(title: str, written: Iterator[str]) -> None:
         count = 0
@@ -143,15 +148,12 @@ def main() -> None:
         for overlap in overlaps:
             overlap.next_text()
 
-    for file in files_of(str(options.data / "pretrain")):
-        documents = Source(path=str(file)).documents(0)
-        look(file.name.removesuffix(".jsonl.xz"), (document.text for document in documents if document is not None))
-    for path in [*files_of(str(options.data / "instruct")), *map(Path, options.chats)]:
-        chats = load_chats(str(path))
-        look(
-            path.name.removesuffix(".jsonl.gz"),
-            (message["content"] for chat in chats for message in chat["messages"]),
-        )
+    for source in recipe.pretrain_sources():
+        documents = (document for document in source.documents(0) if document is not None)
+        look(title_of(source.name), (document.text for document in documents))
+    for chat_source in recipe.chat_sources():
+        chats = load_chats(chat_source)
+        look(title_of(chat_source.name), (message["content"] for chat in chats for message in chat["messages"]))
     report["all"] = {str(each.length): each.shared(each.everywhere) for each in overlaps}
     DOCS.mkdir(parents=True, exist_ok=True)
     (DOCS / "overlap.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
@@ -159,10 +161,16 @@ def main() -> None:
     print(page(report))
 
 
+def title_of(source: str) -> str:
+    """The name of a source's file, without folders and endings."""
+    return Path(source).name.partition(".")[0]
+
+
 def page(report: dict[str, Any]) -> str:
     names = list(report["examples"])
     text = (
-        "# Overlap of training text and benchmarks\n\nWritten by `python benchmarks/overlap.py`. "
+        "# Overlap of training text and benchmarks\n\nWritten by `python benchmarks/overlap.py`: "
+        f"the files that recipe `{report['recipe']}` reads. "
         "Of each benchmark, the examples that share a run of words with the text.\n"
     )
     for length, everywhere in report["all"].items():

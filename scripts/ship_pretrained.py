@@ -17,9 +17,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from brandon_hf.cli.card import run_facts, write_card
+from brandon_hf.evaluation.reading import results_files
 from brandon_hf.files import folder_written_aside
 from brandon_hf.hub.card import model_card
-from brandon_hf.hub.results import published_files
 from brandon_hf.pipeline.recipe import load_recipe
 from brandon_hf.pipeline.run import FOLDERS
 
@@ -44,22 +44,29 @@ def main() -> None:
     parser.add_argument("name", help="of the model in the package")
     parser.add_argument("--results", type=Path, help="of brandon eval")
     parser.add_argument("--licence", default="cc-by-sa-4.0", help="of the model (default: %(default)s)")
+    parser.add_argument("--licence-of", nargs=2, action="append", default=[], metavar=("SOURCE", "LICENCE"))
     options = parser.parse_args()
     phase = load_recipe(str(options.run / "recipe.yaml")).phases[-1]
     final = options.run / FOLDERS[phase] / "final"
     folder = ROOT / "brandon_hf" / "pretrained" / options.name
     if options.results is None:
         ship(final, folder)
-    card = model_card(folder, repo=options.name, results=options.results, run=run_facts(final), licence=options.licence)
+    card = model_card(
+        folder,
+        repo=options.name,
+        packaged=True,
+        results=options.results,
+        run=run_facts(final),
+        licence=options.licence,
+        licences=dict(options.licence_of),
+    )
     print(write_card(card, folder / "README.md"))
-    if options.results is not None:
-        kept = ROOT / "docs" / "benchmarks" / options.name
-        shutil.rmtree(kept, ignore_errors=True)
-        for file in published_files(options.results):
-            if file.name == "results.json":
-                copy = kept / file.relative_to(options.results)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, copy)
+    kept = ROOT / "docs" / "benchmarks" / options.name
+    if options.results is not None and options.results.resolve() != kept:
+        for file in results_files(options.results):
+            copy = kept / file.relative_to(options.results)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ ORDER = (
     "recipes",
     "training",
     "export",
+    "pretrained",
     "runtime",
     "evaluation",
     "hub",
@@ -32,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tokenization": set(),
     "data": {"metrics", "tokenization"},
     "recipes": {"modeling"},
+    "pretrained": {"export"},
     "demo": set(),
     "": {"modeling", "tokenization"},  # brandon_hf/__init__.py
 }

@@ -51,6 +51,8 @@ def test_wheel_holds_modeling_recipes_and_type_marker(wheel: ZipFile, repo: Path
     expected = {f"brandon_hf/modeling/{path.name}" for path in (repo / "modeling").glob("*.py")}
     for pattern in ("*.py", "*.yaml", "*.jinja", "py.typed"):
         expected |= {str(path.relative_to(repo)) for path in (repo / "brandon_hf").rglob(pattern)}
+    expected |= {str(path.relative_to(repo)) for path in (repo / "brandon_hf/pretrained").glob("brandon-*/*")}
+    assert "brandon_hf/pretrained/brandon-tiny-5m/model.safetensors" in expected
     assert "brandon_hf/modeling/__init__.py" in expected
     assert expected <= set(wheel.namelist())
     assert not [name for name in wheel.namelist() if name.startswith(("modeling/", "tests/"))]

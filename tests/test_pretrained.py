@@ -1,22 +1,24 @@
 """The models that come with the package: complete, small, found by name, talked to without arguments."""
 
-import json
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from brandon_hf.cli import main
 from brandon_hf.export import read_blob
-from brandon_hf.pretrained import DEFAULT, known_model, list_pretrained, pretrained_blob, pretrained_path
+from brandon_hf.pipeline import load_recipe
+from brandon_hf.pretrained import DEFAULT, blob_path, known_model, list_pretrained, pretrained_blob, pretrained_path
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTION = "What is your name?"
+NAMES = sorted({DEFAULT, *list_pretrained()})
 
 
-@pytest.mark.parametrize("name", list_pretrained())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_model_loads_in_bf16_with_its_tokenizer_and_says_who_it_is(name):
     path = pretrained_path(name)
     model = AutoModelForCausalLM.from_pretrained(path)
@@ -30,7 +32,7 @@ def test_a_model_loads_in_bf16_with_its_tokenizer_and_says_who_it_is(name):
     assert answer[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
 
 
-@pytest.mark.parametrize("name", list_pretrained())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_model_carries_the_code_of_modeling_and_a_card_with_the_licences_of_its_data(name):
     folder = Path(pretrained_path(name))
     assert {path.name for path in folder.glob("*.py")} == {
@@ -64,24 +66,52 @@ def test_the_name_of_a_model_is_its_folder_unless_something_here_has_that_name(t
 def test_the_blob_is_written_once_and_is_the_model(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     blob = Path(pretrained_blob())
+    assert blob == blob_path()
     assert blob.parent == tmp_path / "brandon-hf"
-    assert (
-        read_blob(blob).config.hidden_size
-        == json.loads((Path(pretrained_path()) / "config.json").read_text())["hidden_size"]
-    )
+    embeddings = load_file(Path(pretrained_path()) / "model.safetensors")["model.embed_tokens.weight"].float()
+    stored = torch.from_numpy(read_blob(blob).parameters()["model.embed_tokens.weight"])
+    assert torch.allclose(stored, embeddings, atol=float(embeddings.abs().max()) / 100)
     written = blob.stat().st_mtime_ns
     assert pretrained_blob() == str(blob)
     assert blob.stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize("options", [[], ["--int8"]])
-def test_chat_without_a_model_talks_to_it(options, capsys, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert main(["chat", "--int8", "--prompt", QUESTION]) == 2
+    assert "set XDG_CACHE_HOME to another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], [DEFAULT], ["--int8"], [DEFAULT, "--int8"]])
+def test_chat_without_a_model_or_by_name_talks_to_it(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert main(["chat", *options, "--greedy", "--prompt", QUESTION]) == 0
+    assert main(["chat", *arguments, "--greedy", "--prompt", QUESTION]) == 0
+    printed = capsys.readouterr()
+    assert "Brandon" in printed.out
+    blobs = list(tmp_path.rglob("*.gguf"))
+    assert len(blobs) == ("--int8" in arguments)
+    assert all(str(blob) in printed.err for blob in blobs)
+
+
+def test_the_default_model_is_the_packages_whatever_lies_here(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / DEFAULT).mkdir()
+    assert main(["chat", "--greedy", "--prompt", QUESTION]) == 0
     assert "Brandon" in capsys.readouterr().out
-    assert list(tmp_path.rglob("*.gguf")) != [] if options else list(tmp_path.rglob("*.gguf")) == []
 
 
-def test_int8_is_refused_for_another_model(capsys):
+def test_commands_that_would_harm_it_are_refused(tmp_path, capsys):
     assert main(["chat", "somewhere", "--int8", "--prompt", QUESTION]) == 2
-    assert "brandon export somewhere first" in capsys.readouterr().err
+    assert "somewhere is another: brandon export it first" in capsys.readouterr().err
+    assert main(["card", DEFAULT]) == 2
+    assert f"{DEFAULT} has its card, which this would replace" in capsys.readouterr().err
+    assert main(["demo", DEFAULT, "--space", str(tmp_path / "space")]) == 2
+    assert f"brandon push {DEFAULT} NAME first" in capsys.readouterr().err
+    assert not (tmp_path / "space").exists()
+
+
+def test_a_recipe_may_start_from_it_by_name():
+    recipe = load_recipe("demo", [f"base_model={DEFAULT}", "phases=[sft]"])
+    assert recipe.base_model == pretrained_path()
+    assert recipe.values["base_model"] == DEFAULT

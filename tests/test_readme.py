@@ -52,6 +52,7 @@ def test_snippet_runs(
 ) -> None:
     assert len([line for line in code.splitlines() if line]) <= 10
     monkeypatch.chdir(workplace)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(workplace / "cache"))
     torch._dynamo.reset()  # what other tests compiled counts against its limit
     if language == "python":
         exec(compile(code, "README.md", "exec"), {"__name__": "__readme__"})

@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from brandon_hf.pretrained import known_model
+from brandon_hf.pretrained import known_model, model_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,10 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the card and say where."""
+    if args.output is None and model_name(args.model) != args.model:
+        raise ValueError(
+            f"{model_name(args.model)} has its card, which this would replace: --output names another file"
+        )
     path = Path(args.output) if args.output else Path(args.model) / "README.md"
     if path.is_dir():
         raise ValueError(f"{path} is a folder; --output names the file to write")

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer, set_seed
+from transformers.utils.logging import disable_progress_bar
 
-from brandon_hf.pretrained import DEFAULT, known_model, pretrained_blob
+from brandon_hf.pretrained import DEFAULT, FOLDER, blob_path, known_model, model_name, pretrained_blob, pretrained_path
 from brandon_hf.runtime import Engine
 
 from .export import require_gguf
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"model folder, name on the Hub, or file of brandon export (default: {DEFAULT}, which comes with this "
         "package)",
     )
-    parser.add_argument("--int8", action="store_true", help=f"{DEFAULT} in the C engine, its weights in int8")
+    parser.add_argument(
+        "--int8", action="store_true", help="of a model that comes with this package: in the C engine, weights in int8"
+    )
     parser.add_argument("--prompt", metavar="TEXT", help="answer this and exit")
     parser.add_argument("--system", metavar="TEXT", help="system prompt")
     parser.add_argument("--greedy", action="store_true", help="always take the most probable token")
@@ -59,19 +62,17 @@ def run(args: argparse.Namespace) -> int:
         ValueError: an option is out of range, the model cannot be loaded or has no chat template.
     """
     options = sampling_options(args)
-    if args.int8 and args.model is not None:
-        raise ValueError(f"--int8 is for the model that comes with this package: brandon export {args.model} first")
+    path = args.model or pretrained_path()
+    name = model_name(path)
     if args.int8:
-        require_gguf()
-        args.model = pretrained_blob()
-    args.model = args.model or known_model(DEFAULT)
+        path = _blob(path)
     chat: Chat
-    if Path(args.model).is_file():
-        engine = Engine(args.model)
+    if Path(path).is_file():
+        engine = Engine(path)
         chat = EngineChat(engine, options, args.max_new_tokens, args.system, args.seed)
         about = f"{engine.info.file_bytes / 1e6:,.1f} MB, {engine.info.weight_bits}-bit weights"
     else:
-        model, tokenizer = load(args.model, args.trust_remote_code)
+        model, tokenizer = load(path, args.trust_remote_code)
         if args.seed is not None:
             set_seed(args.seed)
         chat = Chat(model, tokenizer, options, args.max_new_tokens, args.system)
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         chat.answer(args.prompt)
         return 0
     refused = False
-    for line in _lines(f"{Path(args.model).name}: {about}. /help lists commands, Ctrl-D leaves."):
+    for line in _lines(f"{name}: {about}. /help lists commands, Ctrl-D leaves."):
         if line == "/exit":
             break
         try:
@@ -91,6 +92,19 @@ def run(args: argparse.Namespace) -> int:
     return 2 if refused and not sys.stdin.isatty() else 0
 
 
+def _blob(path: str) -> str:
+    """The int8 file of the model in `path`, which comes with this package; says where it is written."""
+    if Path(path).parent != FOLDER:
+        raise ValueError(
+            f"--int8 is for models that come with this package; {path} is another: brandon export it first"
+        )
+    file = blob_path(model_name(path))
+    if not file.is_file():
+        require_gguf()
+        print(f"brandon chat: writing {file}", file=sys.stderr)
+    return pretrained_blob(model_name(path))
+
+
 def load(name: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
     """The model and the tokenizer of a folder or a name on the Hub, on the accelerator if there is one.
 
@@ -99,6 +113,7 @@ def load(name: str, trust_remote_code: bool = False) -> tuple[Any, Any]:
         OSError: a file of the folder is missing or broken.
     """
     check_folder(name)
+    disable_progress_bar()  # of loading weights: these models are small
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         if not tokenizer.chat_template:

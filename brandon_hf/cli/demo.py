@@ -9,7 +9,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from brandon_hf.files import folder_written_aside
-from brandon_hf.pretrained import DEFAULT, known_model
+from brandon_hf.pretrained import DEFAULT, known_model, model_name, pretrained_path
 
 from .chat import check_folder, load
 
@@ -36,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="MODEL",
         type=known_model,
-        default=[known_model(DEFAULT)],
         help=f"model folder, or name on the Hub (default: {DEFAULT}, which comes with this package)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, local only)")
@@ -55,13 +54,17 @@ def run(args: argparse.Namespace) -> int:
     """
     if not util.find_spec("gradio"):
         raise ValueError("gradio is not installed: pip install 'brandon-hf[demo]'")
+    args.models = args.models or [pretrained_path()]
     for model in args.models:
         check_folder(model)
     if args.space:
+        for model in args.models:
+            if model_name(model) != model:
+                raise ValueError(f"--space: a Space loads from the Hub; brandon push {model_name(model)} NAME first")
         write_space(args.space, args.models, args.trust_remote_code)
         return 0
     _check_port(args.host, args.port)
-    models = {name: load(name, args.trust_remote_code) for name in args.models}
+    models = {model_name(path): load(path, args.trust_remote_code) for path in args.models}
     from brandon_hf.demo import app
 
     page = app.build(models)

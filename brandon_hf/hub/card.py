@@ -31,6 +31,7 @@ def model_card(
     model: Path,
     *,
     repo: str | None = None,
+    packaged: bool = False,
     results: Path | None = None,
     run: Mapping[str, Any] | None = None,
     licence: str | None = None,
@@ -40,6 +41,7 @@ def model_card(
 
     Args:
         repo: The model's name on the Hub, for the instructions; default: the folder.
+        packaged: The model comes with this package, `repo` is its name there.
         results: Folder of `brandon eval`.
         run: What `pipeline.report.read_facts` says of the run that made the model, with the model's phase in `"phase"`.
         licence: Of the model, by the Hub's identifier (`apache-2.0`).
@@ -81,6 +83,7 @@ def model_card(
         card_data=data.to_yaml(),
         name=name,
         repo=repo or without_paths(str(model)),
+        packaged=packaged,
         config=config,
         architecture="Brandon-Tiny" if own else (config.get("architectures") or [config["model_type"]])[0],
         own=own,

@@ -9,7 +9,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from brandon_hf.data.presets import presets
 from brandon_hf.data.readers import files_of
 from brandon_hf.data.sources import Source
 from brandon_hf.modeling import BrandonConfig
+from brandon_hf.pretrained import known_model
 from brandon_hf.recipes import list_models, load_model_config
 from brandon_hf.training.arguments import (
     DistillArguments,
@@ -193,7 +194,7 @@ def make_recipe(values: Mapping[str, Any], name: str) -> Recipe:
         data=_settings(DataSettings, values.get("data"), "data"),
         teacher=_teacher(values.get("teacher")),
         samples=_settings(SampleSettings, values.get("samples"), "samples"),
-        base_model=None if base_model is None else str(base_model),
+        base_model=None if base_model is None else known_model(str(base_model)),
         settings=settings,
         values=values,
     )
@@ -327,6 +328,8 @@ def _model(value: Any, where: str) -> BrandonConfig:
 
 def _teacher(values: Any) -> TeacherSettings:
     teacher = _settings(TeacherSettings, values, "teacher")
+    if isinstance(teacher.path, str):
+        teacher = replace(teacher, path=known_model(teacher.path))
     if teacher.path is not None and (teacher.recipe or teacher.model):
         raise ValueError(f"teacher.path={teacher.path!r} is trained already: remove teacher.recipe and teacher.model")
     if teacher.recipe is None:

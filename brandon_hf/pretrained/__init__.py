@@ -1,5 +1,6 @@
 """The models that come with this package: folders here that `from_pretrained` reads, no network needed."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def list_pretrained() -> list[str]:
 
 
 def pretrained_path(name: str = DEFAULT) -> str:
-    """The folder of the model `name`, for `from_pretrained`, `pipeline`, and every command.
+    """The folder of the model `name`, for `from_pretrained` and `pipeline`.
 
     Raises:
         ValueError: no model of this name comes with this package.
@@ -23,30 +24,48 @@ def pretrained_path(name: str = DEFAULT) -> str:
     return str(FOLDER / name)
 
 
-def pretrained_blob(name: str = DEFAULT) -> str:
-    """The model `name` as a file for `brandon_hf.runtime.Engine`, weights in int8.
+def blob_path(name: str = DEFAULT) -> Path:
+    """Where `pretrained_blob` keeps the file: in $XDG_CACHE_HOME/brandon-hf, by default ~/.cache/brandon-hf.
 
-    Exported when it is asked for the first time, then kept in $XDG_CACHE_HOME/brandon-hf (default ~/.cache). Another
-    version of the weights is another file.
+    Whatever decides its contents is in its name: another version of the model, or of the format, is another file.
+
+    Raises:
+        ValueError: no model of this name comes with this package.
+    """
+    from brandon_hf.export.layout import BLOB_VERSION
+
+    digest = hashlib.sha256(f"{BLOB_VERSION}".encode())
+    for file in sorted(Path(pretrained_path(name)).iterdir()):
+        if file.suffix in (".json", ".jinja", ".safetensors"):
+            digest.update(file.read_bytes())
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "brandon-hf" / f"{name}-{digest.hexdigest()[:12]}.gguf"
+
+
+def pretrained_blob(name: str = DEFAULT) -> str:
+    """The model `name` as a file for `brandon_hf.runtime.Engine`, weights in int8; exported if `blob_path` is missing.
 
     Raises:
         ValueError: no model of this name comes with this package.
         ImportError: gguf is not installed (pip install 'brandon-hf[export]').
         OSError: the file cannot be written.
     """
-    from brandon_hf.evaluation.identity import weights_sha256
-
-    folder = Path(pretrained_path(name))
-    version = (weights_sha256(folder) or "")[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    file = cache / "brandon-hf" / f"{name}-{version}.gguf"
+    file = blob_path(name)
     if not file.is_file():
         from brandon_hf.export.blob import load_folder, write_model
 
-        write_model(*load_folder(str(folder)), file, name=name)
+        try:
+            write_model(*load_folder(pretrained_path(name)), file, name=name)
+        except OSError as error:
+            raise OSError(f"{file} cannot be written, set XDG_CACHE_HOME to another folder: {error}") from error
     return str(file)
 
 
 def known_model(name: str) -> str:
     """`name` itself, or the folder of the model that comes with this package by this name, if none here has it."""
     return pretrained_path(name) if name in list_pretrained() and not Path(name).exists() else name
+
+
+def model_name(path: str) -> str:
+    """The name of the model that comes with this package in this folder; of others the path as it is."""
+    return Path(path).name if Path(path).parent == FOLDER else path

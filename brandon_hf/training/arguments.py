@@ -1,6 +1,7 @@
 """The settings of each phase: transformers' or TRL's own, plus what this project adds."""
 
 import difflib
+import logging
 import math
 import warnings
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ ON_POLICY = ("forward_kl", "js", "reverse_kl")  # what TRL's on-policy trainer k
 DROPOUT_SCHEDULES = ("none", "early", "late")
 
 T = TypeVar("T", bound=TrainingArguments)
+
+# Said of any compiled training without a recent GPU; on a CPU it is not so.
+logging.getLogger("transformers.training_args").addFilter(lambda record: "torchdynamo" not in record.getMessage())
 
 
 def _option(default: Any, help: str) -> Any:

@@ -69,7 +69,7 @@ def test_the_blob_is_written_once_and_is_the_model(tmp_path, monkeypatch):
     assert blob == blob_path()
     assert blob.parent == tmp_path / "brandon-hf"
     embeddings = load_file(Path(pretrained_path()) / "model.safetensors")["model.embed_tokens.weight"].float()
-    stored = torch.from_numpy(read_blob(blob).parameters()["model.embed_tokens.weight"])
+    stored = torch.from_numpy(read_blob(blob).parameters["model.embed_tokens.weight"])
     assert torch.allclose(stored, embeddings, atol=float(embeddings.abs().max()) / 100)
     written = blob.stat().st_mtime_ns
     assert pretrained_blob() == str(blob)

@@ -1,0 +1,1 @@
+../../../modeling/conversion_brandon.py

@@ -28,7 +28,7 @@ PARAMETERS = {
 
 
 def test_every_model_of_the_original_has_a_recipe():
-    assert list_models() == sorted([*PARAMETERS, "demo"])
+    assert list_models() == sorted([*PARAMETERS, "demo", "5m"])
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

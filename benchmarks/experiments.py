@@ -1,17 +1,19 @@
 """What helps a small model at a fixed budget: every run a row, effects beside the spread over seeds.
 
-    python benchmarks/experiments.py --data FOLDER [--questions mixture rate] [--seeds 1 2 3] [--workers 2]
+    python benchmarks/experiments.py --data FOLDER [--questions mixture rate] [--seeds 1 2 3]
 
 A question is a base and some variants, each a change of the recipe `BASE`: about 1M parameters, 2M tokens of the text
 in FOLDER/pretrain. All models share one tokenizer and are measured on the same held-out documents, of which none is
 trained on whatever the mixture, in bits per byte by kind of text, and on BLiMP (the first pairs of each paradigm, from
 FOLDER/eval). The question "original" is the ablation table of the first report: its variants are also tuned on chats
-(FOLDER/instruct) and write free texts. Finished runs stand in docs/experiments.json and are not repeated; a stopped
-run continues.
+(FOLDER/instruct) and write free texts. Where changes name a `start` or a `teacher`, that is the pretrained model of
+another variant and the same seed, which is trained first. Finished runs stand in docs/experiments.json and are not
+repeated; a stopped run continues.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -78,6 +80,16 @@ MIXTURES = {  # shares of the tokens
         "dialogues": 5,
         "dictionary": 3,
     },
+    "mixture of the recipes": {  # the simple ones first, in parts that the sizes of the files make
+        "simple books": 20,
+        "books": 15,
+        "textbooks": 27,
+        "stories": 7,
+        "encyclopaedia": 14,
+        "news": 8,
+        "dialogues": 6,
+        "dictionary": 3,
+    },
     "half books, no dictionary": {
         "books": 52,
         "textbooks": 20,
@@ -116,6 +128,7 @@ TUNING = {
 }
 TUNED = {"phases": ["pretrain", "sft"], "sft": TUNING | {"unlikelihood_alpha": 0.0, "label_smoothing": 0.0}}
 TEACHER = {"hidden_size": 192, "intermediate_size": 656, "num_hidden_layers": 10, **PLAIN}  # three times the parameters
+LARGE_TEACHER = {"hidden_size": 320, "intermediate_size": 880}
 DREAM = {
     "num_loops": 4,
     "num_hidden_layers": 8,  # 2 layers x 4 loops
@@ -129,6 +142,14 @@ DREAM = {
     "resonance_gate": True,
 }
 FULL_STEPS = BASE["pretrain"]["max_steps"]
+AVERAGED = {"average": 6, "pretrain.save_steps": FULL_STEPS // 20, "pretrain.save_total_limit": 6}  # the last 30 %
+DISTILLED = {
+    "phases": ["distill"],
+    "start": "half books",
+    "teacher": "30M-shaped",
+    "distill": {**BASE["pretrain"], "max_steps": FULL_STEPS // 4, "learning_rate": 1e-3},
+}
+TUNED_FURTHER = {**TUNED, "phases": ["sft"], "start": "half books"}
 # question: {variant: changes of BASE}; "mixture" is this file's own. The others are compared with the first.
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "mixture": {
@@ -137,6 +158,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "quarter books": {"mixture": "quarter books"},
         "half simple books": {"mixture": "half simple books"},
         "half books, no dictionary": {"mixture": "half books, no dictionary"},
+        "mixture of the recipes": {"mixture": "mixture of the recipes"},
     },
     "rate": {
         "half books": {},
@@ -150,6 +172,8 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "decay 0.5": {"pretrain.decay_steps": 0.5},
         "decay to 0": {"pretrain.min_lr_ratio": 0.0},
         "linear decay": {"pretrain.decay_type": "linear"},
+        "decay, averaged over it": AVERAGED,
+        "no decay, averaged": {**AVERAGED, "pretrain.min_lr_ratio": 1.0},
     },
     "batch": {
         "half books": {},
@@ -167,6 +191,9 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "output gate": {"model.attention_output_gate": True},
         "learned value mixing": {"model.value_residual": "learned"},
         "z-loss": {"pretrain.z_loss": 1e-4},
+        "plain": ON_MODEL,
+        "16 narrow layers": {"model.num_hidden_layers": 16, "model.hidden_size": 96, "model.intermediate_size": 253},
+        "4 wide layers": {"model.num_hidden_layers": 4, "model.hidden_size": 176, "model.intermediate_size": 430},
     },
     "original": {
         "baseline": {**TUNED, **ON_MODEL},
@@ -176,21 +203,48 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "model.num_mtp_heads": 3,
             "pretrain.mtp_warmup_fraction": 0.4,
         },
-        "enhanced": TUNED,
+        "enhanced": TUNED_FURTHER,
         "dream": {**TUNED, **{f"model.{key}": value for key, value in DREAM.items()}},
         "generated world only": {**TUNED, "mixture": "generated world"},
         "three phases": {  # tokens of the first two together as in the others; its teacher's come on top
             "phases": ["pretrain", "distill", "sft"],
             "pretrain.max_steps": FULL_STEPS * 2 // 3,
             "distill": {**BASE["pretrain"], "max_steps": FULL_STEPS - FULL_STEPS * 2 // 3, "learning_rate": 1.5e-3},
-            "teacher": {"model": {**BASE_MODEL, **TEACHER}, "pretrain": BASE["pretrain"]},
+            "teacher": "30M-shaped",
             "sft": TUNING | {"label_smoothing": 0.1, "unlikelihood_alpha": 0.5, "entropy_beta": 0.01, "replay": 0.1},
         },
         "30M-shaped": {**TUNED, **{f"model.{key}": value for key, value in TEACHER.items()}},
     },
+    "size": {
+        "half books": {},
+        "seven times the parameters": {f"model.{key}": value for key, value in LARGE_TEACHER.items()},
+    },
+    "distillation": {  # a quarter of the tokens more
+        "continued": {**DISTILLED, "distill.alpha": 0.0},
+        "reverse KL": DISTILLED,
+        "forward KL": {**DISTILLED, "distill.divergence": "forward_kl"},
+        "reverse KL alone": {**DISTILLED, "distill.alpha": 1.0},
+        "reverse KL, larger teacher": {**DISTILLED, "teacher": "seven times the parameters"},
+    },
+    "repetition": {
+        "tuned plainly": TUNED_FURTHER,
+        "label smoothing": {**TUNED_FURTHER, "sft.label_smoothing": 0.1},
+        "unlikelihood": {**TUNED_FURTHER, "sft.unlikelihood_alpha": 0.5},
+        "unlikelihood 2": {**TUNED_FURTHER, "sft.unlikelihood_alpha": 2.0},
+        "entropy": {**TUNED_FURTHER, "sft.entropy_beta": 0.01},
+        "sequence unlikelihood": {**TUNED_FURTHER, "sft.sequence_unlikelihood_alpha": 0.5},
+        "all three of the report": {
+            **TUNED_FURTHER,
+            "sft.label_smoothing": 0.1,
+            "sft.unlikelihood_alpha": 0.5,
+            "sft.entropy_beta": 0.01,
+        },
+    },
 }
+WRITING = ["chat_loss", "repetition rate", "distinct 2-grams", "free texts with loops", "greedy texts with loops"]
 COLUMNS = {  # of questions that do not show the kinds of text
-    "original": ["mean", "blimp", "chat_loss", "repetition rate", "distinct 2-grams", "free texts with loops"]
+    "original": ["mean", "blimp", "mean after tuning", *WRITING],
+    "repetition": ["mean after tuning", *WRITING],
 }
 
 
@@ -222,6 +276,12 @@ def recipe_values(changes: dict[str, Any], seed: int, options: argparse.Namespac
     values: dict[str, Any] = json.loads(json.dumps(BASE))
     changes = json.loads(json.dumps(changes))
     values["data"]["prepared"] = str(prepared(changes.pop("mixture", "half books"), options))
+    changes.pop("average", None)
+    for key, name in (("start", changes.pop("start", None)), ("teacher", changes.get("teacher"))):
+        if not isinstance(name, str):
+            continue
+        path = str(pretrained(name, seed, options))
+        changes |= {"base_model": path} if key == "start" else {"teacher": {"path": path}}
     for path, value in changes.items():
         set_path(values, path, value)
     for phase in values["phases"]:
@@ -232,6 +292,36 @@ def recipe_values(changes: dict[str, Any], seed: int, options: argparse.Namespac
 def prepared(mixture: str, options: argparse.Namespace) -> Path:
     """The folder of a run that only prepares the data of a mixture, for all runs that use it."""
     return options.work / "mixtures" / slug(mixture)
+
+
+def pretrained(name: str, seed: int, options: argparse.Namespace) -> Path:
+    """The model of a variant and a seed after pretraining."""
+    return options.work / f"{slug(name)}-{seed}/phase1_pretrain/final"
+
+
+def needs(job: tuple[str, str, int], options: argparse.Namespace) -> list[tuple[str, str, int]]:
+    """What has to be trained before."""
+    question, name, seed = job
+    named = [QUESTIONS[question][name].get(key) for key in ("start", "teacher")]
+    return [
+        (question, one, seed)
+        for one in named
+        if isinstance(one, str) and not pretrained(one, seed, options).is_dir()
+        for question in [next(question for question, variants in QUESTIONS.items() if one in variants)]
+    ]
+
+
+def plan(options: argparse.Namespace) -> list[tuple[str, str, int]]:
+    """The runs that are missing, each after those it needs."""
+    done, jobs = load(), []
+    for seed in options.seeds:
+        for question in options.questions:
+            for name in QUESTIONS[question]:
+                if (options.variants and name not in options.variants) or str(seed) in done.get(name, {}):
+                    continue
+                job = (question, name, seed)
+                jobs += [one for one in [*needs(job, options), job] if all(one[1:] != other[1:] for other in jobs)]
+    return jobs
 
 
 def make_shared(options: argparse.Namespace) -> None:
@@ -249,8 +339,7 @@ def make_shared(options: argparse.Namespace) -> None:
         texts = sample_texts(Source.from_recipe(sources("half books", options.data)), max_characters=4_000_000)
         tokenizer = train_tokenizer(texts, vocab_size=BASE["model"]["vocab_size"], model_max_length=CONTEXT)
         tokenizer.save_pretrained(options.work / "tokenizer")
-    changes = [changes for question in options.questions for changes in QUESTIONS[question].values()]
-    for mixture in sorted({change.get("mixture", "half books") for change in changes}):
+    for mixture in sorted({QUESTIONS[job[0]][job[1]].get("mixture", "half books") for job in plan(options)}):
         values: dict[str, Any] = json.loads(json.dumps(BASE))
         values["data"]["pretrain"] = sources(mixture, options.data)
         values["data"]["chat"] = [str(options.data / "instruct" / f"{name}.jsonl.gz") for name in CHATS]
@@ -278,10 +367,9 @@ def make_shared(options: argparse.Namespace) -> None:
         print(f"held out: {taken:,} bytes of {kind}", flush=True)
 
 
-def measure(model: Any, final: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Bits per byte of each kind of held-out text, their mean, and BLiMP."""
+def bits_per_byte(model: Any, options: argparse.Namespace) -> dict[str, float]:
+    """Bits per byte of each kind of held-out text, and their mean."""
     from brandon_hf.data import Corpus, PackedDataset, collate_blocks
-    from brandon_hf.evaluation.evaluate import Settings, evaluate_model
     from brandon_hf.training.evaluation import mean_loss
 
     figures = {}
@@ -289,13 +377,17 @@ def measure(model: Any, final: Path, options: argparse.Namespace) -> dict[str, f
         folder = options.work / "held-out" / kind.replace(" ", "-") / "corpus"
         loss = mean_loss(model, PackedDataset(folder, "train", CONTEXT), collate_blocks, max_rows=10**6)
         figures[kind] = Corpus.load(folder).bits_per_byte(loss, "train")
-    figures["mean"] = statistics.mean(figures.values())
-    output = final.parent / "blimp"
+    return {**figures, "mean": statistics.mean(figures.values())}
+
+
+def blimp(model: Path, output: Path, options: argparse.Namespace) -> float:
+    """Accuracy on the first pairs of each paradigm."""
+    from brandon_hf.evaluation.evaluate import Settings, evaluate_model
+
     evaluate_model(
-        str(final), output, tasks=["blimp"], data=options.data / "eval", settings=Settings(limit=BLIMP_PAIRS)
+        str(model), output, tasks=["blimp"], data=options.data / "eval", settings=Settings(limit=BLIMP_PAIRS)
     )
-    figures["blimp"] = json.loads((output / "results.json").read_text("utf-8"))["results"]["blimp"]["acc"]
-    return figures
+    return json.loads((output / "results.json").read_text("utf-8"))["results"]["blimp"]["acc"]
 
 
 def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -311,13 +403,44 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
     run = Run(make_recipe(recipe_values(changes, seed, options), folder.name), folder)
     final = run.execute()
     phases = [phase for phase in run.recipe.phases if phase != "sft"]
-    pretrained = folder / FOLDERS[phases[-1]] / "final"
-    model = run.load(pretrained)
-    figures = measure(model, pretrained, options)
-    if final != pretrained:
+    measured = folder / FOLDERS[phases[-1]] / "final" if phases else Path(run.recipe.base_model)
+    if changes.get("average"):
+        measured = average(measured, changes["average"])
+    model = run.load(measured)
+    figures: dict[str, Any] = bits_per_byte(model, options)
+    figures["blimp"] = blimp(measured, folder / "blimp", options)
+    if "sft" in run.recipe.phases:
         figures["chat_loss"] = json.loads((final.parent / "evaluation.json").read_text("utf-8"))["chat_loss"]
         figures |= run.samples()["figures"]
+        tuned = run.load(final)
+        figures["greedy texts with loops"] = greedy_loops(tuned, run.data.tokenizer)
+        figures["mean after tuning"] = bits_per_byte(tuned, options)["mean"]
     return {"parameters": model.num_parameters(), **figures, "seconds": round(time.monotonic() - start)}
+
+
+def average(final: Path, count: int) -> Path:
+    """A copy of the model in `final` whose weights are the mean of those of its last `count` checkpoints."""
+    from safetensors.torch import load_file, save_file
+
+    checkpoints = sorted(final.parent.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))[-count:]
+    if len(checkpoints) < count:
+        raise FileNotFoundError(f"{final.parent} has {len(checkpoints)} checkpoints, {count} are to be averaged")
+    weights = [load_file(checkpoint / "model.safetensors") for checkpoint in checkpoints]
+    mean = {name: sum(one[name].float() for one in weights) / count for name in weights[0]}
+    output = final.parent / "averaged"
+    shutil.copytree(final, output, dirs_exist_ok=True)
+    save_file(mean, output / "model.safetensors", metadata={"format": "pt"})
+    return output
+
+
+def greedy_loops(model: Any, tokenizer: Any) -> int:
+    """How many of the 20 free texts loop when the likeliest token is always taken."""
+    from brandon_hf.metrics.repetition import sequence_loops
+    from brandon_hf.pipeline.samples import OPENINGS, REQUESTS, write
+
+    chats = [[{"role": "user", "content": request}] for request in REQUESTS]
+    texts = write(model, tokenizer, [*OPENINGS, *chats], max_new_tokens=128)
+    return sum(bool(sequence_loops(text)) for text, _ in texts)
 
 
 def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> None:
@@ -325,7 +448,11 @@ def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> No
     running: dict[subprocess.Popen[bytes], tuple[str, str, int]] = {}
     while jobs or running:
         while jobs and len(running) < options.workers:
-            question, name, seed = job = jobs.pop(0)
+            ready = [job for job in jobs if not set(needs(job, options)) & {*jobs, *running.values()}]
+            if not ready:
+                break
+            question, name, seed = job = ready[0]
+            jobs.remove(job)
             command = [sys.executable, __file__, *sys.argv[1:], "--job", question, name, str(seed)]
             with (options.work / f"{slug(name)}-{seed}.log").open("w") as log:
                 running[subprocess.Popen(command, stdout=log, stderr=log)] = job
@@ -402,6 +529,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with pretrain/ and eval/")
     parser.add_argument("--work", type=Path, default=Path("runs/experiments"), help="folder of the runs")
     parser.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=QUESTIONS)
+    parser.add_argument("--variants", nargs="+", help="only these of the questions")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--workers", type=int, default=2, help="runs at a time")
     parser.add_argument("--threads", type=int, default=1, help="threads of each")
@@ -415,15 +543,7 @@ def main() -> None:
         (options.work / f"{folder.name}.json").write_text(json.dumps(figures), "utf-8")
         return
     make_shared(options)
-    done = load()
-    jobs: list[tuple[str, str, int]] = []
-    for seed in options.seeds:
-        for question in options.questions:
-            for name in QUESTIONS[question]:
-                known = str(seed) in done.get(name, {}) or any(job[1:] == (name, seed) for job in jobs)
-                if not known:
-                    jobs.append((question, name, seed))
-    run_all(jobs, options)
+    run_all(plan(options), options)
     write(load())
     print(page(load()))
 

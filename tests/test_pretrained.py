@@ -1,6 +1,8 @@
 """The models that come with the package: complete, small, found by name, talked to without arguments."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,19 @@ def test_the_blob_is_written_once_and_is_the_model(tmp_path, monkeypatch):
     written = blob.stat().st_mtime_ns
     assert pretrained_blob() == str(blob)
     assert blob.stat().st_mtime_ns == written
+
+
+def test_processes_that_export_at_once_do_not_disturb_each_other(tmp_path):
+    program = "from brandon_hf.pretrained import pretrained_blob; print(pretrained_blob())"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    at_once = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=300)[0].strip() for process in at_once]
+    assert [process.returncode for process in at_once] == [0, 0]
+    assert told[0] == told[1]
+    assert list(tmp_path.rglob("*.gguf*")) == [Path(told[0])]
 
 
 def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(tmp_path, monkeypatch, capsys):

@@ -16,8 +16,11 @@ from threading import Thread
 import pytest
 from huggingface_hub import constants
 from peers import CHATS, learn_by_heart, save_tiny, stop_ids, tiny_model, tiny_tokenizer
+from starlette.testclient import TestClient
 
 from brandon_hf.cli import main
+from brandon_hf.cli.serve import OneModel
+from brandon_hf.pretrained import DEFAULT, pretrained_path
 
 pytest.importorskip("fastapi", reason="needs the serve extra")
 pytest.importorskip("uvicorn", reason="needs the serve extra")
@@ -185,6 +188,11 @@ def test_server_asks_nothing_of_the_hub(server, hub_requests):
     assert '"status": "ready"' in events
     assert json.loads(ask(server, messages=QUESTION, model="hub/other"))["choices"][0]["message"]["content"] == ANSWER
     assert hub_requests[0] == []
+
+
+def test_a_model_of_the_package_is_listed_by_its_name():
+    client = TestClient(OneModel(None, pretrained_path()))
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == [DEFAULT]
 
 
 # ---- refusals before anything is served ----

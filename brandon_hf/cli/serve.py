@@ -9,7 +9,7 @@ from typing import Any
 
 from brandon_hf.modeling import BrandonConfig
 from brandon_hf.modeling import BrandonForCausalLM as BaseForCausalLM
-from brandon_hf.pretrained import known_model
+from brandon_hf.pretrained import known_model, model_name
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -126,7 +126,7 @@ class OneModel:
         if scope["method"] == "GET" and scope["path"] == "/v1/models":
             from starlette.responses import JSONResponse
 
-            entry = {"id": self.model, "object": "model", "created": 0, "owned_by": "brandon-hf"}
+            entry = {"id": model_name(self.model), "object": "model", "created": 0, "owned_by": "brandon-hf"}
             return await JSONResponse({"object": "list", "data": [entry]})(scope, receive, send)
         if scope["method"] == "POST":
             receive = await self._pinned(scope, receive)

@@ -55,7 +55,9 @@ def pretrained_blob(name: str = DEFAULT) -> str:
         from brandon_hf.export.blob import load_folder, write_model
 
         try:
-            write_model(*load_folder(pretrained_path(name)), file, name=name)
+            own = file.with_name(f"{os.getpid()}-{file.name}")  # another process may be exporting, too
+            write_model(*load_folder(pretrained_path(name)), own, name=name)
+            own.replace(file)
         except OSError as error:
             raise OSError(f"{file} cannot be written, set XDG_CACHE_HOME to another folder: {error}") from error
     return str(file)

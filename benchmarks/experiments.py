@@ -142,7 +142,7 @@ DREAM = {
     "resonance_gate": True,
 }
 FULL_STEPS = BASE["pretrain"]["max_steps"]
-AVERAGED = {"average": 6, "pretrain.save_steps": FULL_STEPS // 20, "pretrain.save_total_limit": 6}  # the last 30 %
+AVERAGED = {"average": 3, "pretrain.save_steps": FULL_STEPS // 8, "pretrain.save_total_limit": 3}  # over the decay
 DISTILLED = {
     "phases": ["distill"],
     "start": "half books",
@@ -217,14 +217,14 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "size": {
         "half books": {},
-        "seven times the parameters": {f"model.{key}": value for key, value in LARGE_TEACHER.items()},
+        "five times the parameters": {f"model.{key}": value for key, value in LARGE_TEACHER.items()},
     },
     "distillation": {  # a quarter of the tokens more
         "continued": {**DISTILLED, "distill.alpha": 0.0},
         "reverse KL": DISTILLED,
         "forward KL": {**DISTILLED, "distill.divergence": "forward_kl"},
         "reverse KL alone": {**DISTILLED, "distill.alpha": 1.0},
-        "reverse KL, larger teacher": {**DISTILLED, "teacher": "seven times the parameters"},
+        "reverse KL, larger teacher": {**DISTILLED, "teacher": "five times the parameters"},
     },
     "repetition": {
         "tuned plainly": TUNED_FURTHER,
@@ -448,7 +448,8 @@ def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> No
     running: dict[subprocess.Popen[bytes], tuple[str, str, int]] = {}
     while jobs or running:
         while jobs and len(running) < options.workers:
-            ready = [job for job in jobs if not set(needs(job, options)) & {*jobs, *running.values()}]
+            unfinished = {job[1:] for job in (*jobs, *running.values())}
+            ready = [job for job in jobs if not any(one[1:] in unfinished for one in needs(job, options))]
             if not ready:
                 break
             question, name, seed = job = ready[0]
@@ -465,7 +466,7 @@ def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> No
         if process.returncode == 0 and outcome.is_file():
             document = load()
             row = {"changes": QUESTIONS[question][name], "seed": seed, **json.loads(outcome.read_text("utf-8"))}
-            document.setdefault(name, {})[str(seed)] = row
+            document.setdefault(name, {}).setdefault(str(seed), row)  # a model trained again for others changes no row
             write(document)
         print(
             f"{name}, seed {seed}: {'done' if process.returncode == 0 else f'FAILED, see its log in {options.work}'}",

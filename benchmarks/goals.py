@@ -35,10 +35,6 @@ def accuracy(task: str, metric: str = "acc") -> Callable[[Results], float]:
     return lambda results: results[task][metric]
 
 
-def bits_per_byte(results: Results) -> float:
-    return float(results["wikitext"]["bits_per_byte"])
-
-
 def paradigms_of_the_report(results: Results) -> float:
     return statistics.mean(results[f"blimp_{name}"]["acc"] for name in PUBLISHED_PARADIGMS)
 
@@ -68,7 +64,7 @@ GOALS = (
     Goal("answers that end", "original", accuracy("instructions", "stop_rate"), 0.90),
     Goal("BLiMP, 24 paradigms", "standard", paradigms_of_the_report, 0.78),
     Goal("BLiMP, all 67", "standard", accuracy("blimp"), 0.74),
-    Goal("HellaSwag", "standard", accuracy("hellaswag", "acc_norm"), 0.29),
+    Goal("HellaSwag, by length", "standard", accuracy("hellaswag", "acc_norm"), 0.29),
     Goal("ARC-Easy", "standard", accuracy("arc_easy"), 0.36),
     Goal("PIQA", "standard", accuracy("piqa"), 0.58),
     Goal("Winogrande", "standard", accuracy("winogrande"), 0.51),

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from tqdm import tqdm
 from training import LENGTH, RandomBlocks, StepTimes
 
@@ -28,12 +27,8 @@ from brandon_hf.training.arguments import PretrainArguments, build_arguments
 from brandon_hf.training.pretrain import PretrainTrainer
 
 OUTPUT = Path(__file__).resolve().parents[1] / "docs/benchmarks/throughput"
-RECIPES = Path(__file__).resolve().parents[1] / "brandon_hf/recipes"
 WARM = 3  # steps that are not counted: they compile
-MODELS: dict[str, Any] = {
-    "5m": yaml.safe_load((RECIPES / "5m/model.yaml").read_text("utf-8")),
-    "10m_fast": {"base": "10m_enhanced", "dropout": 0.0},
-}
+MODELS = {"5m": load_model_config("5m"), "10m_fast": load_model_config("10m_enhanced", dropout=0.0)}
 
 
 def tuning(batch: int) -> list[tuple[str, dict[str, Any]]]:
@@ -47,12 +42,6 @@ def tuning(batch: int) -> list[tuple[str, dict[str, Any]]]:
     if torch.cuda.is_available():
         steps.append(("CUDA graphs", {"torch_compile_mode": "reduce-overhead"}))
     return [*steps, ("Muon", {"optimizer": "muon"})]
-
-
-def config_of(recipe: str) -> BrandonConfig:
-    fields = dict(MODELS[recipe])
-    base = fields.pop("base", None)
-    return load_model_config(base, **fields) if base else BrandonConfig(**fields)
 
 
 def products_per_token(config: BrandonConfig) -> float:
@@ -119,7 +108,7 @@ def main() -> None:
     }
     section: dict[str, Any] = {"threads": torch.get_num_threads(), "products": found, "recipes": {}}
     for recipe in options.recipes:
-        config, settings = config_of(recipe), {}
+        config, settings = MODELS[recipe], {}
         products = products_per_token(config)
         for step, change in tqdm(tuning(options.batch), desc=recipe):
             settings |= change

@@ -4,6 +4,8 @@
     brandon eval brandon-tiny-5m --data FOLDER --protocol standard,original,strict --output runs/5m/evaluation
     python scripts/ship_pretrained.py runs/5m brandon-tiny-5m --results runs/5m/evaluation
 
+`--licence-of SOURCE LICENCE` states the licence of a source anew, where the run recorded another.
+
 The second call leaves the weights alone; it writes the card and keeps the results files in docs/benchmarks/NAME.
 """
 

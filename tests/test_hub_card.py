@@ -121,6 +121,17 @@ def test_failure_modes_come_from_the_measurements(full):
     assert "cut on the left: piqa" in limits
 
 
+def test_the_answers_of_a_protocol_tell_more_than_the_few_of_the_run(trained, tmp_path):
+    written = write_results(tmp_path / "results", trained)
+    file = written / "strict" / "results.json"
+    document = json.loads(file.read_text())
+    document["results"]["instructions"] = {"n": 80, "stop_rate": 0.9875}
+    file.write_text(json.dumps(document))
+    text = card(trained, "--results", written).text
+    assert "98.8 % of its answers end by themselves; the rest run on" in text
+    assert "75.0 % of its answers" not in text
+
+
 def test_decoding_that_suppresses_loops_does_not_pass_for_plain_decoding(trained, results):
     text = card(trained, "--results", results / "original").text
     assert "in 25.0 % of 4 free texts, without a repetition penalty" in text  # the samples of the run

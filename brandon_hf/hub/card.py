@@ -272,6 +272,7 @@ def _question(training: Mapping[str, Any] | None) -> str:
 def _limits(measured: Sequence[Result], training: Mapping[str, Any] | None) -> dict[str, Any]:
     """Figures of failure: shares of texts with loops and of texts that stop, and questions it gets wrong."""
     free = {result.protocol: result.results["free"] for result in measured if "free" in result.results}
+    asked = {result.protocol: result.results["instructions"] for result in measured if "instructions" in result.results}
     samples = training["samples"] if training else None
     figures = samples["figures"] if samples else {}
     # The protocol `strict` decodes without any penalty, as the samples of the run; `original` suppresses repetition.
@@ -282,7 +283,9 @@ def _limits(measured: Sequence[Result], training: Mapping[str, Any] | None) -> d
     return {
         "plain": plain,
         "penalised": _free(free["original"]) if "original" in free else None,
-        "answers_stop": figures.get("answers that stop by themselves"),
+        "answers_stop": finite(asked["strict"].get("stop_rate"))
+        if "strict" in asked
+        else figures.get("answers that stop by themselves"),
         "wrong": [question for question in samples["questions"] if not question["right"]] if samples else [],
         "questions": len(samples["questions"]) if samples else 0,
         "truncated": sorted(

@@ -54,9 +54,10 @@ def pretrained_blob(name: str = DEFAULT) -> str:
     if not file.is_file():
         from brandon_hf.export.blob import load_folder, write_model
 
+        model, tokenizer = load_folder(pretrained_path(name))
         try:
             own = file.with_name(f"{os.getpid()}-{file.name}")  # another process may be exporting, too
-            write_model(*load_folder(pretrained_path(name)), own, name=name)
+            write_model(model, tokenizer, own, name=name)
             own.replace(file)
         except OSError as error:
             raise OSError(f"{file} cannot be written, set XDG_CACHE_HOME to another folder: {error}") from error

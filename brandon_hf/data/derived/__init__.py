@@ -44,7 +44,7 @@ KINDS: tuple[Kind, ...] = (
         7,
         textbooks.explanations,
         (textbooks.SOURCE,),
-        "CC BY 4.0 (OpenStax)",
+        "CC BY 3.0 / 4.0 (OpenStax)",
     ),
     Kind(
         "stories",

@@ -494,10 +494,10 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Experiments",
         "",
-        f"Written by `python benchmarks/experiments.py`, which says how. Pretraining takes {TOKENS:,} tokens per run, tuning "
-        "on chats and continuing another run's model a quarter of that more. Bits per byte of held-out text by kind, their "
-        f"mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm. Effects are paired by seed: mean ± standard "
-        "deviation. What follows from them: [decisions](decisions.md).",
+        f"Written by `python benchmarks/experiments.py`, which says how. Pretraining takes {TOKENS:,} tokens per run; "
+        "tuning on chats, and continuing the model of another run, a quarter of that more. Bits per byte of held-out "
+        f"text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm. Effects are paired "
+        "by seed: mean ± standard deviation. What follows from them: [decisions](decisions.md).",
     ]
     for question, variants in QUESTIONS.items():
         names = [name for name in variants if name in runs]

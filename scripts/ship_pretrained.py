@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def ship(final: Path, folder: Path) -> None:
     """Write the model in bf16. Its code is `modeling/`, linked, so that it stands in the repository once."""
     model: Any = AutoModelForCausalLM.from_pretrained(str(final), dtype=torch.bfloat16)
+    model.generation_config.update(do_sample=True, temperature=0.3, top_k=50)  # docs/benchmarks/history.md
     with folder_written_aside(folder) as aside:
         model.save_pretrained(aside)
         AutoTokenizer.from_pretrained(str(final)).save_pretrained(aside)

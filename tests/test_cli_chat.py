@@ -62,6 +62,28 @@ def test_each_line_of_a_pipe_is_a_turn_of_one_chat(typed):
     assert (status, out) == (0, ["The sky is blue.", "Grass is green."])
 
 
+def test_the_model_is_shown_as_many_exchanges_as_asked_for(typed, talk):
+    """Without the first exchange the second question is another."""
+    lines = ("--greedy", "--system", "Be brief.")
+    asked = (SKY, "And grass?")
+    assert typed(*asked, options=(*lines, "--turns", "1"))[1] == ["The sky is blue.", "Grass is green."]
+    assert typed(*asked, options=(*lines, "--turns", "0"))[1] != ["The sky is blue.", "Grass is green."]
+    assert "--turns -1 must not be negative" in typed(SKY, options=("--turns", "-1"))[2][0]
+    conversation, sent = talk(), []
+    conversation.turns = 2
+    conversation._written = lambda inputs: "yes"
+    conversation._encoded = lambda messages: sent.append(messages) or {"input_ids": [[0]]}
+    for number in range(4):
+        conversation.answer(str(number))
+    assert [[turn["content"] for turn in messages if turn["role"] == "user"] for messages in sent] == [
+        ["0"],
+        ["0", "1"],
+        ["0", "1", "2"],
+        ["1", "2", "3"],
+    ]
+    assert not conversation.dropped
+
+
 def test_commands_change_the_chat_and_unknown_ones_are_refused(typed, monkeypatch):
     seen = []
     monkeypatch.setattr(chat.Chat, "answer", lambda self, line: seen.append((line, self.system, len(self.messages))))

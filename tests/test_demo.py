@@ -27,6 +27,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from brandon_hf.demo import app
+from brandon_hf.pretrained import DEFAULT
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PIXELS = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -257,7 +258,13 @@ def test_unanswered_questions_leave_the_history():
         {"role": role, "content": [{"type": "text", "text": text}]}
         for role, text in (("user", "lost"), ("user", "a"), ("assistant", "b"), ("user", "lost"))
     ]
-    assert [turn["content"] for turn in app.exchanges(history)] == ["a", "b"]
+    assert [turn["content"] for turn in app.exchanges(history, 20)] == ["a", "b"]
+
+
+def test_only_so_many_exchanges_are_kept():
+    history = [{"role": role, "content": [{"text": text}]} for text in "abc" for role in ("user", "assistant")]
+    for memory, kept in ((0, ""), (1, "cc"), (2, "bbcc"), (20, "aabbcc")):
+        assert "".join(turn["content"] for turn in app.exchanges(history, memory)) == kept
 
 
 def refused(capsys, *arguments):
@@ -287,16 +294,19 @@ def test_command_shows_the_page_here_and_not_in_public(folder, monkeypatch, caps
     page = types.SimpleNamespace(
         launch=lambda **options: launched.append(options) or (None, "http://here/", None), block_thread=lambda: None
     )
-    monkeypatch.setattr(app, "build", lambda models: launched.append(list(models)) or page)
+    monkeypatch.setattr(app, "build", lambda models, **options: launched.append([*models, options]) or page)
     port = free_port()
     assert main(["demo", str(folder), "--port", str(port)]) == 0
-    assert launched[0] == [str(folder)]
+    assert launched[0] == [str(folder), {}]
     assert {name: launched[1][name] for name in ("server_name", "server_port", "share")} == {
         "server_name": "127.0.0.1",
         "server_port": port,
         "share": False,
     }
     assert "http://here/" in capsys.readouterr().out
+    launched.clear()
+    assert main(["demo", "--port", str(port)]) == 0
+    assert launched[0] == [DEFAULT, {"memory": 0}]  # it answers worse when it is shown what was said before
 
 
 def test_space_is_three_files_and_its_app_is_this_one(tmp_path, repo):

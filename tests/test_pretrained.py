@@ -1,10 +1,12 @@
 """The models that come with the package: complete, small, found by name, talked to without arguments."""
 
+import io
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -102,6 +104,33 @@ def test_chat_without_a_model_or_by_name_talks_to_it(arguments, capsys, tmp_path
     blobs = list(tmp_path.rglob("*.gguf"))
     assert len(blobs) == ("--int8" in arguments)
     assert all(str(blob) in printed.err for blob in blobs)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--int8"]])
+def test_each_line_is_answered_by_itself(arguments, capsys, tmp_path, monkeypatch):
+    """It answers worse when it is shown what was said before (docs/benchmarks/history.md)."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    answers = []
+    for lines in ([QUESTION], ["Name a fruit.", "What is a river?", QUESTION]):
+        monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+        assert main(["chat", *arguments, "--greedy", "--max-new-tokens", "40"]) == 0
+        answers.append(capsys.readouterr().out.strip().splitlines()[-1])
+    assert answers[0] == answers[1]
+
+
+def test_a_slip_in_its_name_is_told_before_the_hub_is_asked(capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SystemExit):
+        main(["chat", "brandon-tiny-5n", "--prompt", QUESTION])
+    assert f"there is no folder brandon-tiny-5n; did you mean {DEFAULT}?" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=f"did you mean {DEFAULT}"):
+        load_recipe("demo", ["base_model=brandon-tinny-5m", "phases=[sft]"])
+    assert known_model(f"me/{DEFAULT}") == f"me/{DEFAULT}"
+
+
+def test_its_licence_stands_in_every_card_of_it(tmp_path):
+    assert main(["card", DEFAULT, "--output", str(tmp_path / "card.md")]) == 0
+    assert ModelCard.load(tmp_path / "card.md").data.license == "cc-by-sa-4.0"
 
 
 def test_the_default_model_is_the_packages_whatever_lies_here(tmp_path, monkeypatch, capsys):

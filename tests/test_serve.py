@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -181,6 +182,23 @@ def test_transformers_chat_shows_the_answer(server, repo, tmp_path):
     )
     assert chat.returncode == 0, chat.stdout + chat.stderr
     assert ANSWER in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chat.stdout)
+
+
+def test_interrupt_ends_the_server_without_a_traceback(repo, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = environment(repo, HF_HOME=str(tmp_path))
+    command = [*COMMAND, pretrained_path(), "--port", port]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "Uvicorn running" in line:
+            process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert "Finished server process" in said
+    assert "Traceback" not in said
 
 
 def test_server_asks_nothing_of_the_hub(server, hub_requests):

@@ -52,7 +52,10 @@ def card_of(args: argparse.Namespace, repo: str | None) -> ModelCard:
     if "" in licences or "" in licences.values():
         raise ValueError(f"--licence-of {args.licence_of}: write NAME=LICENCE, with the name of a source of the data")
     results = Path(args.results) if args.results else None
-    return make_card(Path(args.model), results, repo=repo, licence=args.licence, licences=licences)
+    licence = args.licence
+    if licence is None and model_name(args.model) != args.model:  # its own card states it
+        licence = ModelCard.load(Path(args.model) / "README.md").data.license
+    return make_card(Path(args.model), results, repo=repo, licence=licence, licences=licences)
 
 
 def make_card(model: Path, results: Path | None, **options: Any) -> ModelCard:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
-from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, TextStreamer, set_seed
 from transformers.utils.logging import disable_progress_bar
 
 from brandon_hf.pretrained import DEFAULT, FOLDER, blob_path, known_model, model_name, pretrained_blob, pretrained_path
@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top-p", type=float, help="sample from tokens of this probability in all (default: likewise)")
     parser.add_argument("--repetition-penalty", type=float, default=1.0, help="default: %(default)s, none")
+    parser.add_argument(
+        "--turns",
+        type=int,
+        metavar="N",
+        help="how many earlier exchanges the model is shown (default: all that fit; of a model that comes with this "
+        "package none, because they make its answers worse)",
+    )
     parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: half the context, at most 512)")
     parser.add_argument("--seed", type=int, help="makes sampling repeatable")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
@@ -64,24 +71,32 @@ def run(args: argparse.Namespace) -> int:
     options = sampling_options(args)
     path = args.model or pretrained_path()
     name = model_name(path)
+    turns = 0 if args.turns is None and Path(path).parent == FOLDER else args.turns
+    if turns is not None and turns < 0:
+        raise ValueError(f"--turns {turns} must not be negative")
     if args.int8:
-        path = _blob(path)
+        blob = _blob(path)
+        if options["do_sample"]:
+            own = GenerationConfig.from_pretrained(path)
+            options = {"temperature": own.temperature, "top_k": own.top_k, **options}
+        path = blob
     chat: Chat
     if Path(path).is_file():
         engine = Engine(path)
-        chat = EngineChat(engine, options, args.max_new_tokens, args.system, args.seed)
+        chat = EngineChat(engine, options, args.max_new_tokens, args.system, args.seed, turns)
         about = f"{engine.info.file_bytes / 1e6:,.1f} MB, {engine.info.weight_bits}-bit weights"
     else:
         model, tokenizer = load(path, args.trust_remote_code)
         if args.seed is not None:
             set_seed(args.seed)
-        chat = Chat(model, tokenizer, options, args.max_new_tokens, args.system)
+        chat = Chat(model, tokenizer, options, args.max_new_tokens, args.system, turns)
         about = f"{model.num_parameters():,} parameters"
     if args.prompt is not None:
         chat.answer(args.prompt)
         return 0
     refused = False
-    for line in _lines(f"{name}: {about}. /help lists commands, Ctrl-D leaves."):
+    alone = " Each line is answered by itself (--turns)." if turns == 0 else ""
+    for line in _lines(f"{name}: {about}. /help lists commands, Ctrl-D leaves.{alone}"):
         if line == "/exit":
             break
         try:
@@ -167,16 +182,25 @@ def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
 class Chat:
     """A conversation with a model: `messages` grows with each answer and loses its oldest exchanges when it is full.
 
+    Args:
+        turns: How many earlier exchanges the model is shown at most; `None`: all that fit.
+
     Raises:
         ValueError: answers of `max_new_tokens` leave no room in the model's context.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, options: dict[str, Any], max_new_tokens: int | None, system: str | None
+        self,
+        model: Any,
+        tokenizer: Any,
+        options: dict[str, Any],
+        max_new_tokens: int | None,
+        system: str | None,
+        turns: int | None = None,
     ):
         self.model, self.tokenizer = model, tokenizer
         positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        self._begin(positions or tokenizer.model_max_length, max_new_tokens, system)
+        self._begin(positions or tokenizer.model_max_length, max_new_tokens, system, turns)
         self.options = {
             "temperature": model.generation_config.temperature or 0.7,
             **options,
@@ -185,8 +209,8 @@ class Chat:
         if tokenizer.pad_token_id is None:
             self.options["pad_token_id"] = tokenizer.eos_token_id
 
-    def _begin(self, context: int, max_new_tokens: int | None, system: str | None) -> None:
-        self.context = context
+    def _begin(self, context: int, max_new_tokens: int | None, system: str | None, turns: int | None) -> None:
+        self.context, self.turns = context, turns
         self.new = min(512, context // 2) if max_new_tokens is None else max_new_tokens
         if not 0 < self.new < context:
             raise ValueError(f"--max-new-tokens {self.new} must leave room in the context of {context} tokens")
@@ -198,7 +222,9 @@ class Chat:
         Raises:
             ValueError: the question alone is too long, or the chat template refuses it.
         """
-        messages = [*self.messages, {"role": "user", "content": question}]
+        first = 0 if self.turns is None else max(0, len(self.messages) - 2 * self.turns)
+        messages = [*self.messages[first:], {"role": "user", "content": question}]
+        shown = len(messages)
         while (
             length := len((inputs := self._encoded(self._chat(messages)))["input_ids"][0])
         ) + self.new > self.context:
@@ -206,7 +232,7 @@ class Chat:
                 room = self.context - self.new
                 raise ValueError(f"this takes {length} tokens, {room} fit beside an answer of {self.new}: ask for less")
             messages = messages[2:]
-        if len(messages) <= len(self.messages) and not self.dropped:
+        if len(messages) < shown and not self.dropped:
             self.dropped = True
             print("(the context is full: from now on the oldest exchanges are forgotten)", file=sys.stderr)
         self.messages = [*messages, {"role": "assistant", "content": self._written(inputs)}]
@@ -245,12 +271,18 @@ class EngineChat(Chat):
     """
 
     def __init__(
-        self, engine: Engine, options: dict[str, Any], max_new_tokens: int | None, system: str | None, seed: int | None
+        self,
+        engine: Engine,
+        options: dict[str, Any],
+        max_new_tokens: int | None,
+        system: str | None,
+        seed: int | None,
+        turns: int | None = None,
     ):
         if not engine.info.chat:
             raise ValueError(f"{engine.path} has no chat format, so a chat cannot be put to this model")
         self.engine, self.random = engine, random.Random(seed)
-        self._begin(engine.info.context, max_new_tokens, system)
+        self._begin(engine.info.context, max_new_tokens, system, turns)
         self.options = {"temperature": 0.7, "top_k": 50} if options["do_sample"] else {"temperature": 0.0}
         self.options |= {name: value for name, value in options.items() if value is not None and name != "do_sample"}
 

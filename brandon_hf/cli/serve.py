@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     command = ["serve", args.model, "--host", args.host, "--port", args.port, *args.options]
     try:
         app.main(args=command, prog_name="brandon", standalone_mode=False)
+    except click.Abort:  # Ctrl-C, after which the server has shut down
+        return 0
     except click.ClickException as error:
         raise ValueError(error.format_message()) from error
     return 0

@@ -73,19 +73,22 @@ def chatbot() -> gr.Chatbot:
     return shown
 
 
-def build(models: dict[str, Model]) -> gr.Blocks:
-    """The page: a chat with any of `models`, named by their keys."""
+def build(models: dict[str, Model], memory: int = 20) -> gr.Blocks:
+    """The page: a chat with any of `models`, named by their keys, shown `memory` earlier exchanges at most."""
     names = list(models)
     config = models[names[0]][0].generation_config
     longest = min(max(context_of(model) for model in models.values()) // 2, 2048)
 
-    def answer(message: str, history: list[dict[str, Any]], name: str, system: str, *sliders: Any) -> Iterator[str]:
-        chat = [*exchanges(history), {"role": "user", "content": message}]
+    def answer(
+        message: str, history: list[dict[str, Any]], name: str, system: str, memory: int, *sliders: Any
+    ) -> Iterator[str]:
+        chat = [*exchanges(history, int(memory)), {"role": "user", "content": message}]
         yield from stream(models[name], chat, system, *sliders)
 
     picker = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, render=False)
     settings = [
         gr.Textbox("", label="System prompt", placeholder="None", lines=2, render=False),
+        gr.Slider(0, 20, memory, step=1, label="Memory", info="Earlier exchanges that it is shown", render=False),
         gr.Slider(0, 2, config.temperature or 0.7, step=0.05, label="Temperature", info="0: no sampling", render=False),
         gr.Slider(0, 200, config.top_k or 0, step=1, label="Top-k", info="0: all tokens", render=False),
         gr.Slider(0.05, 1, config.top_p or 1, step=0.05, label="Top-p", info="1: all tokens", render=False),
@@ -191,13 +194,13 @@ def context_of(model: Model) -> int:
     return getattr(network.config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
 
 
-def exchanges(history: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Gradio's history as plain messages, without questions that were never answered."""
+def exchanges(history: list[dict[str, Any]], memory: int) -> list[dict[str, str]]:
+    """The last `memory` exchanges of Gradio's history as plain messages, without questions that were never answered."""
     chat = [
         {"role": turn["role"], "content": "".join(part.get("text", "") for part in turn["content"])} for turn in history
     ]
-    pairs = pairwise(chat)
-    return [turn for pair in pairs if [turn["role"] for turn in pair] == ["user", "assistant"] for turn in pair]
+    pairs = [pair for pair in pairwise(chat) if [turn["role"] for turn in pair] == ["user", "assistant"]]
+    return [turn for pair in pairs[max(0, len(pairs) - memory) :] for turn in pair]
 
 
 if __name__ == "__main__":

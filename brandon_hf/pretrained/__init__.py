@@ -1,11 +1,17 @@
 """The models that come with this package: folders here that `from_pretrained` reads, no network needed."""
 
+import argparse
+import difflib
 import hashlib
 import os
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 DEFAULT = "brandon-tiny-5m"
+
+
+class UnknownModel(argparse.ArgumentTypeError, ValueError):
+    """A name that is none; as an `ArgumentTypeError` it is shown as it is where it stands on the command line."""
 
 
 def list_pretrained() -> list[str]:
@@ -65,8 +71,19 @@ def pretrained_blob(name: str = DEFAULT) -> str:
 
 
 def known_model(name: str) -> str:
-    """`name` itself, or the folder of the model that comes with this package by this name, if none here has it."""
-    return pretrained_path(name) if name in list_pretrained() and not Path(name).exists() else name
+    """`name` itself, or the folder of the model that comes with this package by this name, if none here has it.
+
+    Raises:
+        UnknownModel: no folder has this name, and it looks like a slip for one of these models'.
+    """
+    if Path(name).exists():
+        return name
+    if name in list_pretrained():
+        return pretrained_path(name)
+    close = difflib.get_close_matches(name, list_pretrained(), 1, cutoff=0.8)
+    if close and "/" not in name:  # with a slash it is another's on the Hub
+        raise UnknownModel(f"there is no folder {name}; did you mean {close[0]}?")
+    return name
 
 
 def model_name(path: str) -> str:

@@ -243,7 +243,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
 }
 WRITING = ["chat_loss", "repetition rate", "distinct 2-grams", "free texts with loops", "greedy texts with loops"]
 COLUMNS = {  # of questions that do not show the kinds of text
-    "original": ["mean", "blimp", "mean after tuning", *WRITING],
+    "original": ["text of its own mixture", "mean", "blimp", "mean after tuning", *WRITING],
     "repetition": ["mean after tuning", *WRITING],
 }
 
@@ -408,6 +408,8 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
         measured = average(measured, changes["average"])
     model = run.load(measured)
     figures: dict[str, Any] = bits_per_byte(model, options)
+    validation = json.loads((measured.parent / "evaluation.json").read_text("utf-8"))
+    figures["text of its own mixture"] = validation["validation_bits_per_byte"]
     figures["blimp"] = blimp(measured, folder / "blimp", options)
     if "sft" in run.recipe.phases:
         figures["chat_loss"] = json.loads((final.parent / "evaluation.json").read_text("utf-8"))["chat_loss"]

@@ -126,7 +126,8 @@ TUNING = {
     "bf16": True,
     "disable_tqdm": True,
 }
-TUNED = {"phases": ["pretrain", "sft"], "sft": TUNING | {"unlikelihood_alpha": 0.0, "label_smoothing": 0.0}}
+ENTROPY_ONLY = {"unlikelihood_alpha": 0.0, "label_smoothing": 0.0, "entropy_beta": 0.01}
+TUNED = {"phases": ["pretrain", "sft"], "sft": TUNING | ENTROPY_ONLY}
 TEACHER = {"hidden_size": 192, "intermediate_size": 656, "num_hidden_layers": 10, **PLAIN}  # three times the parameters
 LARGE_TEACHER = {"hidden_size": 320, "intermediate_size": 880}
 DREAM = {
@@ -227,18 +228,13 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "reverse KL, larger teacher": {**DISTILLED, "teacher": "five times the parameters"},
     },
     "repetition": {
-        "tuned plainly": TUNED_FURTHER,
-        "label smoothing": {**TUNED_FURTHER, "sft.label_smoothing": 0.1},
-        "unlikelihood": {**TUNED_FURTHER, "sft.unlikelihood_alpha": 0.5},
-        "unlikelihood 2": {**TUNED_FURTHER, "sft.unlikelihood_alpha": 2.0},
-        "entropy": {**TUNED_FURTHER, "sft.entropy_beta": 0.01},
-        "sequence unlikelihood": {**TUNED_FURTHER, "sft.sequence_unlikelihood_alpha": 0.5},
-        "all three of the report": {
-            **TUNED_FURTHER,
-            "sft.label_smoothing": 0.1,
-            "sft.unlikelihood_alpha": 0.5,
-            "sft.entropy_beta": 0.01,
-        },
+        "tuned plainly": {**TUNED_FURTHER, "sft.entropy_beta": 0.0},
+        "entropy": TUNED_FURTHER,
+        "entropy, label smoothing": {**TUNED_FURTHER, "sft.label_smoothing": 0.1},
+        "entropy, unlikelihood": {**TUNED_FURTHER, "sft.unlikelihood_alpha": 0.5},
+        "entropy, unlikelihood 2": {**TUNED_FURTHER, "sft.unlikelihood_alpha": 2.0},
+        "entropy, sequence unlikelihood": {**TUNED_FURTHER, "sft.sequence_unlikelihood_alpha": 0.5},
+        "all three of the report": {**TUNED_FURTHER, "sft.label_smoothing": 0.1, "sft.unlikelihood_alpha": 0.5},
     },
 }
 WRITING = ["chat_loss", "repetition rate", "distinct 2-grams", "free texts with loops", "greedy texts with loops"]

@@ -17,7 +17,6 @@ from threading import Thread
 import pytest
 from huggingface_hub import constants
 from peers import CHATS, learn_by_heart, save_tiny, stop_ids, tiny_model, tiny_tokenizer
-from starlette.testclient import TestClient
 
 from brandon_hf.cli import main
 from brandon_hf.cli.serve import OneModel
@@ -209,6 +208,8 @@ def test_server_asks_nothing_of_the_hub(server, hub_requests):
 
 
 def test_a_model_of_the_package_is_listed_by_its_name():
+    from starlette.testclient import TestClient  # of the serve extra
+
     client = TestClient(OneModel(None, pretrained_path()))
     assert [model["id"] for model in client.get("/v1/models").json()["data"]] == [DEFAULT]
 

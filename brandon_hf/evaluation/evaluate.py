@@ -88,7 +88,7 @@ def evaluate_model(
         ValueError, OSError: an option, a task, a file or the model is wrong; nothing was done yet.
     """
     if unknown := [protocol for protocol in protocols if protocol not in PROTOCOLS]:
-        raise ValueError(f"there is no protocol {unknown[0]}: known are {', '.join(PROTOCOLS)}, all")
+        raise ValueError(f"there is no protocol {unknown[0]}: known are {', '.join(PROTOCOLS)}")
     if settings.limit is not None and settings.limit < 1:
         raise ValueError(f"limit={settings.limit} must be at least 1 example")
     offered = {task for protocol in protocols for task in PROTOCOLS[protocol]}

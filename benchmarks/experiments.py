@@ -152,6 +152,7 @@ DISTILLED = {
     "distill": {**BASE["pretrain"], "max_steps": FULL_STEPS // 4, "learning_rate": 1e-3},
 }
 TUNED_FURTHER = {**TUNED, "phases": ["sft"], "start": "half books"}
+PLAINLY_TUNED = {**TUNED_FURTHER, "sft.entropy_beta": 0.0}
 # question: {variant: changes of BASE}; "mixture" is this file's own. The others are compared with the first.
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "mixture": {
@@ -228,8 +229,15 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "reverse KL alone": {**DISTILLED, "distill.alpha": 1.0},
         "reverse KL, larger teacher": {**DISTILLED, "teacher": "five times the parameters"},
     },
+    "tuning": {
+        "tuned plainly": PLAINLY_TUNED,
+        "tuned, rate 3e-3": {**PLAINLY_TUNED, "sft.learning_rate": 3e-3},
+        "tuned, muon": {**PLAINLY_TUNED, "sft.optimizer": "muon"},
+        "tuned, muon, rate 3e-3": {**PLAINLY_TUNED, "sft.optimizer": "muon", "sft.learning_rate": 3e-3},
+        "tuned, muon, rate 6e-3": {**PLAINLY_TUNED, "sft.optimizer": "muon", "sft.learning_rate": 6e-3},
+    },
     "repetition": {
-        "tuned plainly": {**TUNED_FURTHER, "sft.entropy_beta": 0.0},
+        "tuned plainly": PLAINLY_TUNED,
         "entropy": TUNED_FURTHER,
         "entropy, label smoothing": {**TUNED_FURTHER, "sft.label_smoothing": 0.1},
         "entropy, unlikelihood": {**TUNED_FURTHER, "sft.unlikelihood_alpha": 0.5},
@@ -241,6 +249,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
 WRITING = ["chat_loss", "repetition rate", "distinct 2-grams", "free texts with loops", "greedy texts with loops"]
 COLUMNS = {  # of questions that do not show the kinds of text
     "original": ["text of its own mixture", "mean", "blimp", "mean after tuning", *WRITING],
+    "tuning": ["mean after tuning", *WRITING],
     "repetition": ["mean after tuning", *WRITING],
 }
 

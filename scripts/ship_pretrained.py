@@ -4,7 +4,8 @@
     brandon eval brandon-tiny-5m --data FOLDER --protocol standard,original,strict --output runs/5m/evaluation
     python scripts/ship_pretrained.py runs/5m brandon-tiny-5m --results runs/5m/evaluation
 
-`--licence-of SOURCE LICENCE` states the licence of a source anew, where the run recorded another.
+`--licence-of SOURCE LICENCE` states the licence of a source anew, where the run recorded another. A run that started
+from the model of this name replaces it: keep its card first, and say with `--base` where it is.
 
 The second call leaves the weights alone; it writes the card and keeps the results files in docs/benchmarks/NAME.
 """
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="of brandon eval")
     parser.add_argument("--licence", default="cc-by-sa-4.0", help="of the model (default: %(default)s)")
     parser.add_argument("--licence-of", nargs=2, action="append", default=[], metavar=("SOURCE", "LICENCE"))
+    parser.add_argument("--base", help="how the card calls the model that the run started from")
     options = parser.parse_args()
     phase = load_recipe(str(options.run / "recipe.yaml")).phases[-1]
     final = options.run / FOLDERS[phase] / "final"
@@ -62,6 +64,7 @@ def main() -> None:
         run=run_facts(final),
         licence=options.licence,
         licences=dict(options.licence_of),
+        base=options.base,
     )
     print(write_card(card, folder / "README.md"))
     kept = ROOT / "docs" / "benchmarks" / options.name

@@ -14,6 +14,8 @@ from tiny_hub import COMMAND, write_model, write_results, write_run
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from brandon_hf.cli import main
+from brandon_hf.cli.card import run_facts
+from brandon_hf.hub.card import model_card
 from brandon_hf.hub.results import results_of, scores
 
 HOME = "/" + "home/"
@@ -257,6 +259,15 @@ def test_samples_and_chats_are_told_of_the_phase_that_made_them_only(trained):
     teacher = card(trained.parents[1] / "teacher/final").text
     assert "Phase 2" not in teacher
     assert "Distillation teacher" not in teacher
+
+
+@pytest.mark.parametrize(("base", "shown"), [(None, "from someone/small"), ("what it was", "from what it was")])
+def test_the_model_that_training_started_from_is_named(trained, base, shown):
+    run = run_facts(trained)
+    assert "trained from scratch" in model_card(trained, run=run, base=base).text
+    text = model_card(trained, run=run | {"recipe": run["recipe"] + "\nbase_model: someone/small\n"}, base=base).text
+    assert f"trained on {shown}:" in text
+    assert "trained from scratch" not in text
 
 
 def test_a_model_without_chat_template_is_told_to_continue_text(tmp_path):

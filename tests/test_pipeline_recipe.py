@@ -21,16 +21,17 @@ def values(tmp_path):
 def collection(tmp_path):
     """The folder that the recipes on our collection of text start from, its files empty."""
     folder = tmp_path / "collection"
-    values = yaml.safe_load((files("brandon_hf.recipes") / "10m_fast/run.yaml").read_text("utf-8"))
-    for source in [*values["data"]["pretrain"], *values["data"]["chat"]]:
-        path = folder / source["path"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    for name in ("10m_fast", "5m_chat"):
+        values = yaml.safe_load((files("brandon_hf.recipes") / name / "run.yaml").read_text("utf-8"))
+        for source in [*values["data"].get("pretrain", []), *values["data"]["chat"]]:
+            path = folder / source["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
     return folder
 
 
 def test_every_model_has_a_recipe_and_the_pipelines_too():
-    names = {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2", "5m"}
+    names = {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2", "5m", "5m_chat"}
     assert set(list_models()) | names <= set(list_recipes())
 
 
@@ -40,7 +41,7 @@ def test_every_recipe_is_valid_as_it_stands(name, collection):
     assert recipe.phases == tuple(phase for phase in PHASES if phase in recipe.phases)
 
 
-@pytest.mark.parametrize("name", ["10m_fast", "5m"])
+@pytest.mark.parametrize("name", ["10m_fast", "5m", "5m_chat"])
 def test_a_recipe_on_the_collection_states_each_licence_and_names_the_folder_it_misses(name, collection, monkeypatch):
     recipe = load_recipe(name, [f"data.folder={collection}"])
     for source in [*recipe.pretrain_sources(), *recipe.chat_sources()]:
@@ -69,14 +70,17 @@ def test_the_optimal_recipe_holds_the_published_settings(tmp_path):
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_trains_two_steps_at_reduced_width(name, tmp_path, collection):
     text, chat = write_text(tmp_path)
-    full = load_recipe(name, [f"data.folder={collection}"])
+    overrides = [f"data.folder={collection}"]
+    if load_recipe(name, overrides).base_model:  # it is of its full width
+        overrides += ["base_model=null", "phases=[pretrain, sft]"]
+    full = load_recipe(name, overrides)
     heads = full.model.num_attention_heads
     small = [f"hidden_size={4 * heads}", "intermediate_size=16", "vocab_size=320", "max_position_embeddings=64"]
     repeats = full.model.block_repeat * full.model.num_loops
     small.append(f"num_hidden_layers={2 * repeats}")
     steps = ["max_steps=2", "warmup_steps=1", "per_device_train_batch_size=2", "gradient_accumulation_steps=1"]
     steps += ["torch_compile=false", "bf16=false", "per_device_eval_batch_size=2"]
-    overrides = [f"data.pretrain={text}", f"data.chat={chat}", "data.max_tokens=2000", "data.validation_fraction=0.1"]
+    overrides += [f"data.pretrain={text}", f"data.chat={chat}", "data.max_tokens=2000", "data.validation_fraction=0.1"]
     overrides += ["tokenizer.vocab_size=320", *(f"model.{setting}" for setting in small)]
     overrides += [f"{phase}.{step}" for phase in full.phases for step in steps]
     overrides += [f"{phase}.decay_steps=1" for phase in full.phases if phase != "sft"]

@@ -13,6 +13,7 @@ from brandon_hf.data.chat import tokenize_chats
 from brandon_hf.training.arguments import InstructArguments
 from brandon_hf.training.instruct import InstructTrainer, PackedRows, pack_chats, with_replay
 from brandon_hf.training.losses import anti_repetition_loss
+from brandon_hf.training.optimizers import OptimizerPair
 
 TRL_ALONE = {"label_smoothing": 0.0, "unlikelihood_alpha": 0.0, "entropy_beta": 0.0}
 
@@ -264,9 +265,12 @@ def test_adapters_alone_are_trained_and_merge(tmp_path: Path) -> None:
     }
 
 
-def test_the_model_learns_its_answers(tmp_path: Path) -> None:
-    trainer = instruct(tmp_path, max_steps=40, eval_strategy="no")
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_the_model_learns_its_answers(optimizer: str, tmp_path: Path) -> None:
+    trainer = instruct(tmp_path, max_steps=40, eval_strategy="no", optimizer=optimizer)
     trainer.train()
+    pair = isinstance(getattr(trainer.optimizer, "optimizer", trainer.optimizer), OptimizerPair)
+    assert pair == (optimizer == "muon")
     found = [line["nll"] for line in trainer.state.log_history if "nll" in line]
     assert found[-1] < 0.6 * found[0]
     last = trainer.state.log_history[-2]

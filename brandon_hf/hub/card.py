@@ -36,6 +36,7 @@ def model_card(
     run: Mapping[str, Any] | None = None,
     licence: str | None = None,
     licences: Mapping[str, str] | None = None,
+    base: str | None = None,
 ) -> ModelCard:
     """The card of the model in folder `model`. What no file says is named as missing, never guessed.
 
@@ -46,6 +47,7 @@ def model_card(
         run: What `pipeline.report.read_facts` says of the run that made the model, with the model's phase in `"phase"`.
         licence: Of the model, by the Hub's identifier (`apache-2.0`).
         licences: Source of data -> its licence, where the run does not record it.
+        base: How the card calls the model that training started from; default: as the recipe does.
 
     Raises:
         ValueError: `model` is no complete model folder, the results are of another model, `licences` names no source.
@@ -57,6 +59,8 @@ def model_card(
     measured = results_of(results, model) if results else []
     found = scores(measured)
     training = _training(run, licences or {})
+    if base is not None and training is not None and training["base_model"]:
+        training["base_model"] = base
     question = _question(training)
     context = read_context(model)
     name = (repo or (run["name"] if run else "") or model.resolve().name).split("/")[-1]

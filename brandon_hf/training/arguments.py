@@ -87,15 +87,29 @@ class ScheduleArguments:
 
 
 @dataclass
-class PretrainArguments(ScheduleArguments, TrainingArguments):
+class OptimizerArguments:
+    """AdamW, or Muon beside it.
+
+    Raises:
+        ValueError: an option is unknown.
+    """
+
+    optimizer: str = _option("adamw", "adamw, or muon for hidden matrices and AdamW for everything else.")
+    muon_lr_scale: float = _option(1.0, "Muon: its learning rate, as a multiple of learning_rate.")
+
+    def check_optimizer(self) -> None:
+        """Called by `__post_init__`."""
+        _choice("optimizer", self.optimizer, OPTIMIZERS)
+
+
+@dataclass
+class PretrainArguments(OptimizerArguments, ScheduleArguments, TrainingArguments):
     """Phase 1. Defaults are the published recipe's where it has one (AdamW 0.9 / 0.95, weight decay 0.1, clip 1)."""
 
     lr_scheduler_type: str = "warmup_stable_decay"
     warmup_steps: float = 0.05
     adam_beta2: float = 0.95
     weight_decay: float = 0.1
-    optimizer: str = _option("adamw", "adamw, or muon for hidden matrices and AdamW for everything else.")
-    muon_lr_scale: float = _option(1.0, "Muon: its learning rate, as a multiple of learning_rate.")
     mtp_warmup_fraction: float = _option(0.0, "Multi-token heads join the loss one by one over this share of steps.")
     z_loss: float = _option(0.0, "Weight of the squared log-normaliser (PaLM, arXiv:2204.02311).")
     dropout_schedule: str = _option("none", "none: dropout throughout; early / late: in the first / last part only.")
@@ -103,7 +117,7 @@ class PretrainArguments(ScheduleArguments, TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _choice("optimizer", self.optimizer, OPTIMIZERS)
+        self.check_optimizer()
         _choice("dropout_schedule", self.dropout_schedule, DROPOUT_SCHEDULES)
         for name in ("mtp_warmup_fraction", "dropout_fraction"):
             if not 0 <= getattr(self, name) <= 1:
@@ -147,7 +161,7 @@ class DistillArguments(PretrainArguments):
 
 
 @dataclass
-class InstructArguments(ScheduleArguments, SFTConfig):
+class InstructArguments(OptimizerArguments, ScheduleArguments, SFTConfig):
     """Phase 3: TRL's supervised fine-tuning with the anti-repetition losses."""
 
     lr_scheduler_type: str = "cosine_with_min_lr"
@@ -164,6 +178,7 @@ class InstructArguments(ScheduleArguments, SFTConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_optimizer()
         for name in ("label_smoothing", "replay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and below 1")

@@ -13,6 +13,7 @@ from trl import SFTTrainer, pack_dataset
 from .arguments import InstructArguments
 from .checkpoints import InterruptibleTrainer
 from .losses import anti_repetition_loss, sequence_unlikelihood_loss
+from .optimizers import MuonTrainer
 
 
 def pack_chats(chats: Dataset, length: int) -> Dataset:
@@ -86,7 +87,7 @@ class PackedRows:
         return batch
 
 
-class InstructTrainer(InterruptibleTrainer, SFTTrainer):
+class InstructTrainer(MuonTrainer, InterruptibleTrainer, SFTTrainer):
     """TRL's `SFTTrainer` on packed rows, with the losses `InstructArguments` weighs.
 
     Without any of them it is TRL's loss. With them the parts are logged beside TRL's entropy and token accuracy.

@@ -1,10 +1,13 @@
 """AdamW with weight decay on matrices only, and Muon for hidden matrices beside it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from transformers import Trainer
+
+_Trainer: Any = Trainer if TYPE_CHECKING else object  # the mixin's neighbours are transformers' or TRL's
 
 
 def decaying_parameters(model: nn.Module) -> list[str]:
@@ -75,3 +78,16 @@ def muon_with_adamw(
     )
     adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=betas)
     return OptimizerPair(muon, adamw)
+
+
+class MuonTrainer(_Trainer):
+    """A mixin for trainers whose arguments are `OptimizerArguments` too; it goes before them in the list of bases."""
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW, or Muon beside it."""
+        trainer: Any = self
+        args = trainer.args
+        if trainer.optimizer is None and args.optimizer == "muon":
+            model, betas = trainer.model if model is None else model, (args.adam_beta1, args.adam_beta2)
+            trainer.optimizer = muon_with_adamw(model, args.learning_rate, args.weight_decay, args.muon_lr_scale, betas)
+        return super().create_optimizer(model)

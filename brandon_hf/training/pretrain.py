@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -11,10 +10,10 @@ from brandon_hf.data.packed import collate_blocks
 from .arguments import PretrainArguments
 from .checkpoints import InterruptibleTrainer
 from .losses import z_loss
-from .optimizers import muon_with_adamw
+from .optimizers import MuonTrainer
 
 
-class PretrainTrainer(InterruptibleTrainer, Trainer):
+class PretrainTrainer(MuonTrainer, InterruptibleTrainer, Trainer):
     """Trains any causal LM on a `PackedDataset`, with what `PretrainArguments` adds to transformers' trainer.
 
     For models with multi-token-prediction heads the loss includes theirs; with `mtp_warmup_fraction` they join one by
@@ -31,14 +30,6 @@ class PretrainTrainer(InterruptibleTrainer, Trainer):
             if not hasattr(model.config, "dropout"):
                 raise ValueError(f"dropout_schedule={args.dropout_schedule!r}: the model's config has no dropout")
             self.add_callback(DropoutSchedule(args.dropout_schedule, args.dropout_fraction))
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW, or Muon beside it."""
-        args: PretrainArguments = self.args
-        if self.optimizer is None and args.optimizer == "muon":
-            model, betas = self.model if model is None else model, (args.adam_beta1, args.adam_beta2)
-            self.optimizer = muon_with_adamw(model, args.learning_rate, args.weight_decay, args.muon_lr_scale, betas)
-        return super().create_optimizer(model)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

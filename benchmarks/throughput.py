@@ -2,18 +2,23 @@
 
     python benchmarks/throughput.py [--recipes 5m 10m_fast] [--batch 8]
 
-Each line changes one thing more than the line above. Tokens per second are the median over steps after the first ones;
-the model's products (6 per weight and token, a block that is applied twice counted twice, attention left out) are also
-given as a share of what a plain matrix product of this machine reaches in the same precision. Writes
-docs/benchmarks/throughput.json and .md, a section for each device; sections of other devices stay.
+Each line changes one thing more than the line above, in a process of its own. Tokens per second are the median over
+steps after the first ones; the model's products (6 per weight and token, a block that is applied twice counted twice,
+attention left out) are also given as a share of what a plain matrix product of this machine reaches in the same
+precision. Writes docs/benchmarks/throughput.json and .md, a section for each device; sections of other devices stay.
 """
 
 import argparse
 import json
+import os
 import platform
+import re
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +33,39 @@ from brandon_hf.training.pretrain import PretrainTrainer
 
 OUTPUT = Path(__file__).resolve().parents[1] / "docs/benchmarks/throughput"
 WARM = 3  # steps that are not counted: they compile
+RESULT = "tokens per second: "
 MODELS = {"5m": load_model_config("5m"), "10m_fast": load_model_config("10m_enhanced", dropout=0.0)}
 
 
-def tuning(batch: int) -> list[tuple[str, dict[str, Any]]]:
-    """The steps: what is done, and the settings that do it."""
-    steps: list[tuple[str, dict[str, Any]]] = [
-        ("float32, 4 rows", {"bf16": False, "per_device_train_batch_size": 4}),
-        ("bf16", {"bf16": True}),
-        ("compiled", {"torch_compile": True}),
-        (f"{batch} rows", {"per_device_train_batch_size": batch}),
+GIVEN_BACK = {"MALLOC_TOP_PAD_": str(128 << 10)}  # glibc's own value: stating any leaves its policy alone
+
+
+@dataclass
+class Step:
+    """One step of tuning: its name, what it changes for all that follow, and how the process is started."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: int = 1
+
+
+def tuning(batch: int) -> list[Step]:
+    """The steps, in the order in which they are added."""
+    first = Step("float32, 4 rows", {"bf16": False, "per_device_train_batch_size": 4})
+    steps = [
+        Step("bf16", {"bf16": True}),
+        Step("compiled", {"torch_compile": True}),
+        Step(f"{batch} rows", {"per_device_train_batch_size": batch}),
     ]
     if torch.cuda.is_available():
-        steps.append(("CUDA graphs", {"torch_compile_mode": "reduce-overhead"}))
-    return [*steps, ("Muon", {"optimizer": "muon"})]
+        graphs = Step("CUDA graphs", {"torch_compile_mode": "reduce-overhead"})
+        return [first, *steps, graphs, Step("Muon", {"optimizer": "muon"})]
+    first.environment = GIVEN_BACK
+    processes = torch.get_num_threads()
+    apart = Step(f"{processes} processes of one thread", {"per_device_train_batch_size": batch // processes})
+    apart.environment, apart.processes = {"OMP_NUM_THREADS": "1"}, processes
+    return [first, Step("freed memory kept"), *steps, Step("Muon", {"optimizer": "muon"}), apart]
 
 
 def products_per_token(config: BrandonConfig) -> float:
@@ -63,20 +87,33 @@ def speed_of_products(device: torch.device, dtype: torch.dtype, size: int = 2048
     return 2 * size**3 / statistics.median(seconds[2:])
 
 
-def tokens_per_second(config: BrandonConfig, settings: dict[str, Any], steps: int) -> float:
-    torch._dynamo.reset()
+def tokens_per_second(recipe: str, settings: dict[str, Any], steps: int) -> float:
+    """Train in this process, as one of `processes`."""
     fixed = {"max_steps": steps + WARM, "learning_rate": 1e-3, "warmup_steps": 0.0, "decay_steps": 1}
     fixed |= {"save_strategy": "no", "disable_tqdm": True, "logging_steps": 10**6}
     times = StepTimes()
     with tempfile.TemporaryDirectory() as folder:
         trainer = PretrainTrainer(
-            BrandonForCausalLM(config),
+            BrandonForCausalLM(MODELS[recipe]),
             build_arguments(PretrainArguments, {**fixed, **settings}, "pretrain", folder),
-            train_dataset=RandomBlocks(config.vocab_size),
+            train_dataset=RandomBlocks(MODELS[recipe].vocab_size),
             callbacks=[times],
         )
         trainer.train()
-    return settings["per_device_train_batch_size"] * LENGTH / statistics.median(times.seconds[WARM:])
+    tokens = settings["per_device_train_batch_size"] * LENGTH * trainer.args.world_size
+    return tokens / statistics.median(times.seconds[WARM:])
+
+
+def measured(recipe: str, step: Step, settings: dict[str, Any], steps: int) -> float:
+    """Tokens per second in a process of its own, or several."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(step.processes)]
+    command = [sys.executable, *(launcher if step.processes > 1 else []), __file__, "--steps", str(steps)]
+    command += ["--one", recipe, json.dumps(settings)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    run = subprocess.run(command, env=environment | step.environment, capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(f"{recipe}, {step.name}: {run.stderr}")
+    return float(re.findall(rf"^{RESULT}(.+)$", run.stdout, re.MULTILINE)[0])
 
 
 def page(sections: dict[str, Any]) -> str:
@@ -99,7 +136,11 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--batch", type=int, default=8, help="rows of the larger batch (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=5, help="measured of each line")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.one:
+        print(f"{RESULT}{tokens_per_second(options.one[0], json.loads(options.one[1]), options.steps)}")
+        return
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {platform.machine()}"
     found = {
@@ -108,13 +149,13 @@ def main() -> None:
     }
     section: dict[str, Any] = {"threads": torch.get_num_threads(), "products": found, "recipes": {}}
     for recipe in options.recipes:
-        config, settings = MODELS[recipe], {}
-        products = products_per_token(config)
-        for step, change in tqdm(tuning(options.batch), desc=recipe):
-            settings |= change
-            speed = tokens_per_second(config, settings, options.steps)
+        settings: dict[str, Any] = {}
+        products = products_per_token(MODELS[recipe])
+        for step in tqdm(tuning(options.batch), desc=recipe):
+            settings |= step.settings
+            speed = measured(recipe, step, settings, options.steps)
             share = speed * products / found["bfloat16" if settings["bf16"] else "float32"]
-            row = {"step": step, "tokens_per_second": speed, "share": share}
+            row = {"step": step.name, "tokens_per_second": speed, "share": share}
             section["recipes"].setdefault(recipe, []).append(row)
     path = OUTPUT.with_suffix(".json")
     sections = json.loads(path.read_text("utf-8")) if path.is_file() else {}

@@ -1,5 +1,6 @@
 """What something was made with: command, versions, hardware. Nothing in it names a folder of this machine."""
 
+import ctypes
 import os
 import platform
 import re
@@ -55,6 +56,25 @@ def has_bf16() -> bool:
     if torch.cpu._is_amx_tile_supported():
         return True
     return bool(torch.cpu._is_avx512_bf16_supported()) and "AuthenticAMD" in _cpu_info()
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep what is freed instead of giving it back: for training on a CPU.
+
+    A step allocates and frees the same hundreds of megabytes every time. glibc returns large pieces to the system at
+    once and gets them back as pages to be filled with zeros, one fault each, which took a fifth of the time on a
+    virtual machine (docs/decisions.md). Does nothing where the environment decides (mallopt(3)), or without glibc.
+
+    Returns:
+        Whether it was set.
+    """
+    stated = {f"MALLOC_{name}_" for name in ("MMAP_MAX", "MMAP_THRESHOLD", "TOP_PAD", "TRIM_THRESHOLD")}
+    if stated & os.environ.keys() or "GLIBC_TUNABLES" in os.environ or platform.libc_ver()[0] != "glibc":
+        return False
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h, mallopt(3)
+    mallopt = ctypes.CDLL(None).mallopt
+    settings = ((m_mmap_max, 0), (m_trim_threshold, -1), (m_top_pad, 64 << 20))
+    return {mallopt(parameter, value) for parameter, value in settings} == {1}
 
 
 def processor() -> str:

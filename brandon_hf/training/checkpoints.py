@@ -17,6 +17,7 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
+from brandon_hf.environment import keep_freed_memory
 from brandon_hf.files import file_written_aside, folder_written_aside, full_disk_named
 
 from .optimizers import decaying_parameters
@@ -71,6 +72,8 @@ class InterruptibleTrainer(_Trainer):
         if resume_from_checkpoint is None or resume_from_checkpoint is True:
             checkpoint = last_checkpoint(Path(self.args.output_dir))
             resume_from_checkpoint = str(checkpoint) if checkpoint else None
+        if self.args.device.type == "cpu":
+            keep_freed_memory()
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:

@@ -265,6 +265,18 @@ def test_adapters_alone_are_trained_and_merge(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_compiled_batches_are_all_as_long_as_the_longest_row(compiled: bool, tmp_path: Path) -> None:
+    rows = chat_rows()
+    longest = max(map(len, rows["input_ids"]))
+    shorter = [row for row in rows if len(row["input_ids"]) < longest][:2]
+    args = arguments(InstructArguments, tmp_path)
+    args.torch_compile = compiled
+    batch = InstructTrainer(tiny_brandon(), args, tiny_tokenizer(), rows).data_collator(shorter)
+    expected = longest if compiled else max(len(row["input_ids"]) for row in shorter)
+    assert {tuple(part.shape) for part in batch.values()} == {(len(shorter), expected)}
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_the_model_learns_its_answers(optimizer: str, tmp_path: Path) -> None:
     trainer = instruct(tmp_path, max_steps=40, eval_strategy="no", optimizer=optimizer)

@@ -65,13 +65,16 @@ def with_replay(chats: Dataset, blocks: Any, share: float, seed: int) -> Dataset
 
 
 class PackedRows:
-    """Collates rows of `pack_chats`: `input_ids`, `labels` and `position_ids`, all (B, T), padded on the right."""
+    """Collates rows of `pack_chats`: `input_ids`, `labels` and `position_ids`, all (B, T), padded on the right.
 
-    def __init__(self, pad_token_id: int):
-        self.pad_token_id = pad_token_id
+    T is that of the longest row, or `length` if that is more.
+    """
+
+    def __init__(self, pad_token_id: int, length: int = 0):
+        self.pad_token_id, self.length = pad_token_id, length
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        length = max(len(row["input_ids"]) for row in rows)
+        length = max(self.length, *(len(row["input_ids"]) for row in rows))
         batch = {
             "input_ids": torch.full((len(rows), length), self.pad_token_id),
             "labels": torch.full((len(rows), length), -100),
@@ -108,13 +111,15 @@ class InstructTrainer(MuonTrainer, InterruptibleTrainer, SFTTrainer):
         if args.lora_rank:
             rank = args.lora_rank
             lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+        # A batch of another shape would be compiled anew.
+        length = max(map(sum, train_dataset["seq_lengths"])) if args.torch_compile else 0
         super().__init__(
             model=model,
             args=args,
             processing_class=processing_class,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
-            data_collator=PackedRows(processing_class.pad_token_id),
+            data_collator=PackedRows(processing_class.pad_token_id, length),
             peft_config=lora,
         )
         self.pad_token_id: int = processing_class.pad_token_id

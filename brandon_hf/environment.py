@@ -92,10 +92,12 @@ def _cpu_info() -> str:
 def _command(processes: int) -> str:
     """The command line of this process, launcher included."""
     arguments = [_without_paths(argument) for argument in sys.argv[1:]]
-    if Path(sys.argv[0]).name == "brandon":
+    called = Path(sys.argv[0])
+    if called.name == "brandon":
         return shlex.join(["brandon", *arguments])
     launcher = ["python"] if processes == 1 else ["torchrun", "--nproc_per_node", str(processes)]
-    return shlex.join([*launcher, relative(sys.argv[0]), *arguments])
+    package = (called.parent.name, called.name) == ("brandon_hf", "__main__.py")
+    return shlex.join([*launcher, *(["-m", "brandon_hf"] if package else [relative(sys.argv[0])]), *arguments])
 
 
 def _without_paths(argument: str) -> str:

@@ -1,4 +1,4 @@
-"""The script of the flagship on two CPU processes, by torchrun and by accelerate: two, equal, and equal to one."""
+"""The command and the script of the flagship on two CPU processes, by torchrun and accelerate: alike, and like one."""
 
 import json
 import os
@@ -40,18 +40,25 @@ def test_two_processes_train_what_one_trains_with_twice_the_batch(launcher, repo
             *("--main_process_port", free_port(), "--mixed_precision", "no", "--dynamo_backend", "no"),
         ],
     }
-    script = [str(repo / "scripts/train_10m_optimal.py"), "--recipe", str(recipe(tmp_path, 2))]
+    programs = {"torchrun": ["-m", "brandon_hf", "run"], "accelerate": [str(repo / "scripts/train_10m_optimal.py")]}
+    shown = {"torchrun": "-m brandon_hf run ", "accelerate": "train_10m_optimal.py "}
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ACCELERATE_", "RANK"))}
     environment |= {"PYTHONPATH": os.pathsep.join([str(repo), *sys.path]), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
-        [sys.executable, *starts[launcher], *script, "--output", str(tmp_path), "--name", "two"],
+        [
+            *(sys.executable, *starts[launcher], *programs[launcher]),
+            *("--recipe", str(recipe(tmp_path, 2)), "--output", str(tmp_path), "--name", "two"),
+        ],
         env=environment,
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-4000:]
-    assert json.loads((tmp_path / "two/environment.json").read_text())["processes"] == 2
+    written = json.loads((tmp_path / "two/environment.json").read_text())
+    assert written["processes"] == 2
+    assert written["command"].startswith("torchrun --nproc_per_node 2 ")
+    assert shown[launcher] in written["command"]
 
     one = Run(load_recipe(str(recipe(tmp_path, 4))), tmp_path / "one")
     one.execute()

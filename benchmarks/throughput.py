@@ -37,7 +37,7 @@ RESULT = "tokens per second: "
 MODELS = {"5m": load_model_config("5m"), "10m_fast": load_model_config("10m_enhanced", dropout=0.0)}
 
 
-GIVEN_BACK = {"MALLOC_TOP_PAD_": str(128 << 10)}  # glibc's own value: stating any leaves its policy alone
+GIVEN_BACK = {"GLIBC_TUNABLES": ""}  # states nothing, but `keep_freed_memory` takes it for the user's wish
 
 
 @dataclass
@@ -52,20 +52,22 @@ class Step:
 
 def tuning(batch: int) -> list[Step]:
     """The steps, in the order in which they are added."""
-    first = Step("float32, 4 rows", {"bf16": False, "per_device_train_batch_size": 4})
+    float32 = {"bf16": False, "per_device_train_batch_size": 4}
+    muon = Step("Muon", {"optimizer": "muon"})
     steps = [
         Step("bf16", {"bf16": True}),
         Step("compiled", {"torch_compile": True}),
         Step(f"{batch} rows", {"per_device_train_batch_size": batch}),
     ]
-    if torch.cuda.is_available():
-        graphs = Step("CUDA graphs", {"torch_compile_mode": "reduce-overhead"})
-        return [first, *steps, graphs, Step("Muon", {"optimizer": "muon"})]
-    first.environment = GIVEN_BACK
+    if torch.accelerator.is_available():
+        graphs = [Step("CUDA graphs", {"torch_compile_mode": "reduce-overhead"})] if torch.cuda.is_available() else []
+        return [Step("float32, 4 rows", float32), *steps, *graphs, muon]
+    steps = [Step("float32, 4 rows", float32, GIVEN_BACK), Step("freed memory kept"), *steps, muon]
     processes = torch.get_num_threads()
-    apart = Step(f"{processes} processes of one thread", {"per_device_train_batch_size": batch // processes})
-    apart.environment, apart.processes = {"OMP_NUM_THREADS": "1"}, processes
-    return [first, Step("freed memory kept"), *steps, Step("Muon", {"optimizer": "muon"}), apart]
+    if processes > 1 and batch % processes == 0:
+        rows = {"per_device_train_batch_size": batch // processes}
+        steps.append(Step(f"{processes} processes of one thread", rows, {"OMP_NUM_THREADS": "1"}, processes))
+    return steps
 
 
 def products_per_token(config: BrandonConfig) -> float:
@@ -88,7 +90,7 @@ def speed_of_products(device: torch.device, dtype: torch.dtype, size: int = 2048
 
 
 def tokens_per_second(recipe: str, settings: dict[str, Any], steps: int) -> float:
-    """Train in this process, as one of `processes`."""
+    """Tokens per second of all processes of this launch; this one trains."""
     fixed = {"max_steps": steps + WARM, "learning_rate": 1e-3, "warmup_steps": 0.0, "decay_steps": 1}
     fixed |= {"save_strategy": "no", "disable_tqdm": True, "logging_steps": 10**6}
     times = StepTimes()
@@ -111,9 +113,10 @@ def measured(recipe: str, step: Step, settings: dict[str, Any], steps: int) -> f
     command += ["--one", recipe, json.dumps(settings)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     run = subprocess.run(command, env=environment | step.environment, capture_output=True, text=True)
-    if run.returncode:
+    found = re.findall(rf"{RESULT}([\d.]+)", run.stdout)
+    if run.returncode or not found:
         raise RuntimeError(f"{recipe}, {step.name}: {run.stderr}")
-    return float(re.findall(rf"^{RESULT}(.+)$", run.stdout, re.MULTILINE)[0])
+    return float(found[0])
 
 
 def page(sections: dict[str, Any]) -> str:
@@ -139,7 +142,9 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(f"{RESULT}{tokens_per_second(options.one[0], json.loads(options.one[1]), options.steps)}")
+        speed = tokens_per_second(options.one[0], json.loads(options.one[1]), options.steps)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"{RESULT}{speed}")
         return
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {platform.machine()}"

@@ -1,4 +1,4 @@
-"""What something was made with: command, versions, hardware. Nothing in it names a folder of this machine."""
+"""What something was made with: command, versions, hardware, no folder of this machine; and what suits the hardware."""
 
 import ctypes
 import os

@@ -5,7 +5,8 @@
     python scripts/ship_pretrained.py runs/5m brandon-tiny-5m --results runs/5m/evaluation
 
 `--licence-of SOURCE LICENCE` states the licence of a source anew, where the run recorded another. A run that started
-from the model of this name replaces it: keep its card first, and say with `--base` where it is.
+from the model of this name replaces it: keep the card of that model elsewhere first, and give both calls `--base TEXT`,
+which says in the new card what the run started from.
 
 The second call leaves the weights alone; it writes the card and keeps the results files in docs/benchmarks/NAME.
 """
@@ -51,7 +52,10 @@ def main() -> None:
     parser.add_argument("--licence-of", nargs=2, action="append", default=[], metavar=("SOURCE", "LICENCE"))
     parser.add_argument("--base", help="how the card calls the model that the run started from")
     options = parser.parse_args()
-    phase = load_recipe(str(options.run / "recipe.yaml")).phases[-1]
+    recipe = load_recipe(str(options.run / "recipe.yaml"))
+    if recipe.values.get("base_model") == options.name and not options.base:
+        parser.error(f"the run started from {options.name} itself: say with --base what that was")
+    phase = recipe.phases[-1]
     final = options.run / FOLDERS[phase] / "final"
     folder = ROOT / "brandon_hf" / "pretrained" / options.name
     if options.results is None:

@@ -76,55 +76,6 @@ def test_little_stories_with_numbers_are_right():
     assert min(seen[operation] for operation in ("more", "less", "times")) > 50, seen
 
 
-def in_order(things, text):
-    """Whether `things` stand in `text` one after the other."""
-    return re.search(r"\b.*?\b".join(map(re.escape, things)), text, re.DOTALL) is not None
-
-
-def test_lists_at_hand_are_worked_on_as_asked():
-    seen = Counter()
-    for question, answer in pairs("copying", 4000):
-        said, plain = question.lower(), answer.rstrip(".").lower()
-        if re.search(r"\b(?:backwards|reverse|around|begin with the last)\b", said):
-            kind, right = "reverse", ", ".join(answer.split(", ")[::-1]) in question
-        elif "json" in said:
-            kind, right = "json", in_order(json.loads(answer), question)
-        elif "numbered list" in said:
-            lines = [line.split(". ", 1) for line in answer.split("\n")]
-            right = [at for at, _ in lines] == [str(at) for at in range(1, len(lines) + 1)]
-            kind, right = "numbered", right and in_order([thing for _, thing in lines], question)
-        elif found := re.search(
-            r"\b(after|before) (\w+) (?:in this list|here)|in this list, .*?(after|before) (\w+)", said
-        ):
-            where, one = (found[1], found[2]) if found[1] else (found[3], found[4])
-            kind, first, second = "neighbour", *((one, plain) if where == "after" else (plain, one))
-            right = re.search(rf"\b{first}\b(?:, |; | |\n){second}\b", said) is not None
-        elif found := re.search(r"\b(?:without|leave out|remove|take out|all of these but) (\w+)", said):
-            gone, left = found[1], plain.split(", ")
-            kind, right = (
-                "without",
-                gone not in left and in_order(left, said) and len(re.findall(rf"\b{gone}\b", said)) == 2,
-            )
-        elif found := re.search(r"\bbelongs to (\w+)|\bwhat (\w+) has|\bdoes (\w+) have\b(?! \w+ in)", said):
-            name = next(filter(None, found.groups()))
-            link = "(?:: | = | has )"
-            beside = rf"(?=\b{name}{link}(\w+))", rf"(?=\b(\w+){link}{name}\b)"  # ahead, as they overlap
-            kind, right = "looked up", any(plain in re.findall(one, said) for one in beside)
-        elif found := re.search(r"only the (numbers|words)", said):
-            kind, right = found[1], all(one.isdigit() == (found[1] == "numbers") for one in plain.split(", "))
-        elif (
-            re.search(r"^(?:\w+, )?(?:please |can you |could you )?(?:repeat|copy|echo)\b[^:]*:", said)
-            and " with" not in said
-        ):
-            kind, right = "copy", answer in question
-        else:
-            continue
-        assert right, (question, answer)
-        seen[kind] += 1
-    assert len(seen) == 9
-    assert min(seen.values()) > 20, seen
-
-
 @pytest.mark.parametrize(
     ("story", "operation"),
     [

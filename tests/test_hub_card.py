@@ -264,10 +264,12 @@ def test_samples_and_chats_are_told_of_the_phase_that_made_them_only(trained):
 @pytest.mark.parametrize(("base", "shown"), [(None, "from someone/small"), ("what it was", "from what it was")])
 def test_the_model_that_training_started_from_is_named(trained, base, shown):
     run = run_facts(trained)
-    assert "trained from scratch" in model_card(trained, run=run, base=base).text
     text = model_card(trained, run=run | {"recipe": run["recipe"] + "\nbase_model: someone/small\n"}, base=base).text
     assert f"trained on {shown}:" in text
     assert "trained from scratch" not in text
+    assert "trained from scratch" in model_card(trained, run=run).text
+    with pytest.raises(ValueError, match="base='it'"):
+        model_card(trained, run=run, base="it")
 
 
 def test_a_model_without_chat_template_is_told_to_continue_text(tmp_path):

@@ -71,7 +71,7 @@ def test_the_optimal_recipe_holds_the_published_settings(tmp_path):
 def test_every_recipe_trains_two_steps_at_reduced_width(name, tmp_path, collection):
     text, chat = write_text(tmp_path)
     overrides = [f"data.folder={collection}"]
-    if load_recipe(name, overrides).base_model:  # it is of its full width
+    if load_recipe(name, overrides).base_model:  # which cannot be narrowed
         overrides += ["base_model=null", "phases=[pretrain, sft]"]
     full = load_recipe(name, overrides)
     heads = full.model.num_attention_heads

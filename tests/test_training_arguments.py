@@ -52,6 +52,7 @@ def test_keys_that_would_undo_what_the_trainers_promise_are_refused(key: str, tm
         (PretrainArguments, {"max_steps": -1}, "needs max_steps"),
         (PretrainArguments, {"decay_type": "sqrt"}, "decay_type='sqrt' .* cosine, linear, 1-sqrt"),
         (PretrainArguments, {"optimizer": "lion"}, "optimizer='lion' .* adamw, muon"),
+        (PretrainArguments, {"muon_lr_scale": 2.0}, "muon_lr_scale=2.0 has no effect with optimizer='adamw'"),
         (InstructArguments, {"optimizer": "lion"}, "optimizer='lion' .* adamw, muon"),
         (PretrainArguments, {"dropout_schedule": "middle"}, "dropout_schedule='middle' .* none, early, late"),
         (PretrainArguments, {"dropout_fraction": 1.5}, "dropout_fraction=1.5"),

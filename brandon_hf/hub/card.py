@@ -50,7 +50,8 @@ def model_card(
         base: How the card calls the model that training started from; default: as the recipe does.
 
     Raises:
-        ValueError: `model` is no complete model folder, the results are of another model, `licences` names no source.
+        ValueError: `model` is no complete model folder, the results are of another model, `licences` names no source,
+            `base` is given and training started from none.
     """
     config = read_config(model)
     if licence is not None and not re.fullmatch(r"[a-z0-9.-]+", licence):
@@ -59,7 +60,9 @@ def model_card(
     measured = results_of(results, model) if results else []
     found = scores(measured)
     training = _training(run, licences or {})
-    if base is not None and training is not None and training["base_model"]:
+    if base is not None:
+        if training is None or not training["base_model"]:
+            raise ValueError(f"base={base!r}: training started from no model, or no run says so")
         training["base_model"] = base
     question = _question(training)
     context = read_context(model)

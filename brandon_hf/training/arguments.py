@@ -91,7 +91,7 @@ class OptimizerArguments:
     """AdamW, or Muon beside it.
 
     Raises:
-        ValueError: an option is unknown.
+        ValueError: an option is unknown, or one of Muon's is given without it.
     """
 
     optimizer: str = _option("adamw", "adamw, or muon for hidden matrices and AdamW for everything else.")
@@ -100,6 +100,8 @@ class OptimizerArguments:
     def check_optimizer(self) -> None:
         """Called by `__post_init__`."""
         _choice("optimizer", self.optimizer, OPTIMIZERS)
+        if self.optimizer != "muon" and self.muon_lr_scale != 1:
+            raise ValueError(f"muon_lr_scale={self.muon_lr_scale} has no effect with optimizer={self.optimizer!r}")
 
 
 @dataclass

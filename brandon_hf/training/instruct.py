@@ -111,7 +111,7 @@ class InstructTrainer(MuonTrainer, InterruptibleTrainer, SFTTrainer):
         if args.lora_rank:
             rank = args.lora_rank
             lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-        # A batch of another shape would be compiled anew.
+        # A batch of another length would be compiled anew.
         length = max(map(sum, train_dataset["seq_lengths"])) if args.torch_compile else 0
         super().__init__(
             model=model,

@@ -1,13 +1,12 @@
 """AdamW with weight decay on matrices only, and Muon for hidden matrices beside it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import Trainer
 
-_Trainer: Any = Trainer if TYPE_CHECKING else object  # the mixin's neighbours are transformers' or TRL's
+_Trainer: Any = object  # the mixin's neighbours are transformers' or TRL's
 
 
 def decaying_parameters(model: nn.Module) -> list[str]:
@@ -85,7 +84,7 @@ class MuonTrainer(_Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, or Muon beside it."""
-        trainer: Any = self
+        trainer: Any = self  # whose optimizer has another type in transformers
         args = trainer.args
         if trainer.optimizer is None and args.optimizer == "muon":
             model, betas = trainer.model if model is None else model, (args.adam_beta1, args.adam_beta2)

@@ -67,7 +67,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("lists", "so many things of a kind, in a form", 12, lists.lists),
     Kind("numbers", "small sums, counting, sorting, comparing", 12, numbers.numbers),
     Kind("words", "letters, spelling, opposites, plurals, copying", 12, words.words),
-    Kind("copying", "copying, ordering and looking up in a list at hand", 12, copying.copying),
+    Kind("copying", "copying, rearranging and looking up in a list at hand", 12, copying.copying),
     Kind("facts", "short facts, yes or no, one word", 9, facts.facts),
     Kind("formats", "so many sentences or words, JSON, capitals, beginnings", 9, formats.formats),
     Kind("reading", "questions about two or three sentences", 6, reading.reading),

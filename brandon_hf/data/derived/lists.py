@@ -94,7 +94,7 @@ def shaped(rng: random.Random, members: Sequence[str], form: str) -> str:
     if form == "lines":
         return "\n".join(large)
     if form == "json":
-        return json.dumps(list(members))
+        return json.dumps([int(member) if member.isdigit() else member for member in members])
     if form == "commas":
         return ", ".join(members)
     return capital(joined(members)) + "."

@@ -101,15 +101,16 @@ def ask_about(rng: random.Random, templates: str | Sequence[str], text: str, **s
     instruction = choose(rng, template, slots).rstrip(".:?")
     layout = rng.random()
     if layout < 0.1:
-        mark = "?" if re.match(r"(?:what|which|who|how|can|could)\b", instruction.lower()) else "."
+        mark = "?" if re.match(r"(?:what|which|who|how|can|could|is|are|do|does)\b", instruction.lower()) else "."
         return f"{text}\n\n{dressed(rng, instruction + mark)}"
     opening = dressed(rng, instruction + ":")
     if not opening.endswith(":"):
         opening += ":"
-    if layout < 0.5:
-        return f"{opening} {text}"
-    if layout < 0.65 and '"' not in text:
-        return f'{opening} "{text}"'
+    if "\n" not in text:
+        if layout < 0.5:
+            return f"{opening} {text}"
+        if layout < 0.65 and '"' not in text:
+            return f'{opening} "{text}"'
     return f"{opening}\n{text}" if layout < 0.85 else f"{opening}\n\n{text}"
 
 

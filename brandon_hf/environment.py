@@ -62,8 +62,9 @@ def keep_freed_memory() -> bool:
     """Have the C library keep what is freed instead of giving it back: for training on a CPU.
 
     A step allocates and frees the same hundreds of megabytes every time. glibc returns large pieces to the system at
-    once and gets them back as pages to be filled with zeros, one fault each, which took a fifth of the time on a
-    virtual machine (docs/decisions.md). Does nothing where the environment decides (mallopt(3)), or without glibc.
+    once and gets them back as pages to be filled with zeros, one fault each, which took a seventh of the time of an
+    uncompiled step on a virtual machine (docs/decisions.md). Does nothing where the environment decides (mallopt(3)),
+    or without glibc.
 
     Returns:
         Whether it was set.

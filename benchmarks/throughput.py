@@ -5,7 +5,7 @@
 Each line changes one thing more than the line above, in a process of its own. Tokens per second are the median over
 steps after the first ones; the model's products (6 per weight and token, a block that is applied twice counted twice,
 attention left out) are also given as a share of what a plain matrix product of this machine reaches in the same
-precision. Writes docs/benchmarks/throughput.json and .md, a section for each device; sections of other devices stay.
+precision. Writes docs/benchmarks/throughput.json and .md, a section for each device; what is not measured this time stays.
 """
 
 import argparse
@@ -164,6 +164,7 @@ def main() -> None:
             section["recipes"].setdefault(recipe, []).append(row)
     path = OUTPUT.with_suffix(".json")
     sections = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    section["recipes"] = sections.get(name, {}).get("recipes", {}) | section["recipes"]
     sections[name] = section
     path.write_text(json.dumps(sections, indent=1) + "\n", "utf-8")
     OUTPUT.with_suffix(".md").write_text(page(sections), "utf-8")

@@ -5,7 +5,7 @@
 Each line changes one thing more than the line above, in a process of its own. Tokens per second are the median over
 steps after the first ones; the model's products (6 per weight and token, a block that is applied twice counted twice,
 attention left out) are also given as a share of what a plain matrix product of this machine reaches in the same
-precision. Writes docs/benchmarks/throughput.json and .md, a section for each device; what is not measured this time stays.
+precision. Writes docs/benchmarks/throughput.json and .md, a section for each device; what is not measured stays.
 """
 
 import argparse

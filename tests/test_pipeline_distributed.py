@@ -40,8 +40,8 @@ def test_two_processes_train_what_one_trains_with_twice_the_batch(launcher, repo
             *("--main_process_port", free_port(), "--mixed_precision", "no", "--dynamo_backend", "no"),
         ],
     }
-    programs = {"torchrun": ["-m", "brandon_hf", "run"], "accelerate": [str(repo / "scripts/train_10m_optimal.py")]}
-    shown = {"torchrun": "-m brandon_hf run ", "accelerate": "train_10m_optimal.py "}
+    programs = {"accelerate": ["-m", "brandon_hf", "run"], "torchrun": [str(repo / "scripts/train_10m_optimal.py")]}
+    shown = {"accelerate": "-m brandon_hf run ", "torchrun": "train_10m_optimal.py "}
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ACCELERATE_", "RANK"))}
     environment |= {"PYTHONPATH": os.pathsep.join([str(repo), *sys.path]), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(

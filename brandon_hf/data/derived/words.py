@@ -93,7 +93,6 @@ def words(_: Texts, rng: random.Random) -> Iterator[Chat]:
         counted_letters,
         neighbour_letter,
         _sort,
-        _reverse,
         _copy,
         _copy,
         _count,
@@ -183,17 +182,6 @@ def _sort(rng: random.Random) -> Chat:
     return turn(
         ask_about(rng, forms, shown), rng.choice((", ", ", ", "\n")).join(sorted(chosen)), key("order", {*chosen})
     )
-
-
-def _reverse(rng: random.Random) -> Chat:
-    chosen = rng.sample(POOL, rng.randint(3, 4))
-    forms = (
-        "Reverse [this|the] list",
-        "Write [these words|this list] in reverse order",
-        "Put these words in the opposite order",
-        "Say these words backwards, the last one first",
-    )
-    return turn(ask_about(rng, forms, ", ".join(chosen)), ", ".join(chosen[::-1]))
 
 
 def _copy(rng: random.Random) -> Chat:

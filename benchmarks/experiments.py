@@ -6,7 +6,8 @@ A question is a base and some variants, each a change of the recipe `BASE`: abou
 in FOLDER/pretrain. All models share one tokenizer and are measured on the same held-out documents, of which none is
 trained on whatever the mixture, in bits per byte by kind of text, and on BLiMP (the first pairs of each paradigm, from
 FOLDER/eval). The question "original" is the ablation table of the first report: its variants, like those of "tuning"
-and "repetition", are also tuned on chats (FOLDER/instruct) and write free texts. Where changes name a `start` or a `teacher`, that is the pretrained model of
+and "repetition", are also tuned on chats (FOLDER/instruct) and write free texts.
+Where changes name a `start` or a `teacher`, that is the pretrained model of
 another variant and the same seed, which is trained first. Finished runs stand in docs/experiments.json and are not
 repeated; a stopped run continues.
 """

@@ -224,9 +224,13 @@ def test_no_row_asks_what_a_frozen_prompt_asks_by_rules_of_this_test(prompts):
         return seen
 
     exact = ["numbers", "lists", "words", "facts", "formats", "reading"]
-    everything = found(derived_chats(None, exact, 3, held_out=(), rows=12000))
-    assert {name for name, _, _ in everything} == {name for name, _, _ in ASKED_ONCE}, "a rule finds nothing at all"
-    assert not found(derived_chats(None, exact, 3, held_out=prompts, rows=5000))
+    missing = {name for name, _, _ in ASKED_ONCE}
+    for seed in range(3, 15):  # a rule finds about one row in 10,000
+        missing -= {name for name, _, _ in found(derived_chats(None, exact, seed, held_out=(), rows=12000))}
+        assert not found(derived_chats(None, exact, seed, held_out=prompts, rows=12000))
+        if not missing:
+            return
+    pytest.fail(f"what these rules look for is never asked: {sorted(missing)}")
 
 
 def test_a_row_that_says_itself_what_it_asks_is_left_out_in_any_wording(prompts, monkeypatch):

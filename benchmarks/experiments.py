@@ -195,7 +195,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "output gate": {"model.attention_output_gate": True},
         "learned value mixing": {"model.value_residual": "learned"},
         "z-loss": {"pretrain.z_loss": 1e-4},
-        "plain": ON_MODEL,
+        "baseline": {**TUNED, **ON_MODEL},  # measured before it is tuned
         "16 narrow layers": {"model.num_hidden_layers": 16, "model.hidden_size": 96, "model.intermediate_size": 253},
         "4 wide layers": {"model.num_hidden_layers": 4, "model.hidden_size": 176, "model.intermediate_size": 430},
     },
@@ -235,7 +235,6 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "tuned, rate 3e-3": {**PLAINLY_TUNED, "sft.learning_rate": 3e-3},
         "tuned, muon": {**PLAINLY_TUNED, "sft.optimizer": "muon"},
         "tuned, muon, rate 3e-3": {**PLAINLY_TUNED, "sft.optimizer": "muon", "sft.learning_rate": 3e-3},
-        "tuned, muon, rate 6e-3": {**PLAINLY_TUNED, "sft.optimizer": "muon", "sft.learning_rate": 6e-3},
     },
     "repetition": {
         "tuned plainly": PLAINLY_TUNED,

@@ -63,9 +63,12 @@ def attend_one_row(
     return attended.reshape(batch, 1, -1, head_dim)
 
 
-def in_compiled_step(inputs: torch.Tensor) -> bool:
-    """Whether a graph without gradients is being compiled for the CPU, which fuses products written as sums."""
-    return torch.compiler.is_compiling() and inputs.device.type == "cpu" and not torch.is_grad_enabled()
+def in_compiled_step(inputs: torch.Tensor, gradients: bool = False) -> bool:
+    """Whether a graph with or without gradients is being compiled for the CPU.
+
+    Without, it fuses products written as sums; with, an additive mask makes faster loops than a boolean one.
+    """
+    return torch.compiler.is_compiling() and inputs.device.type == "cpu" and torch.is_grad_enabled() == gradients
 
 
 def _times_transposed(rows: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:

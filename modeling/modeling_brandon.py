@@ -351,8 +351,8 @@ def visible_keys(
 
 
 def _as_taken_by(implementation: str, visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A boolean mask as `sdpa` takes it, or additive for the implementations that add it to the scores."""
-    if implementation == "sdpa":
+    """A boolean mask as `sdpa` takes it, or additive for what adds it to the scores."""
+    if implementation == "sdpa" and not in_compiled_step(visible, gradients=True):
         return visible
     return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, torch.finfo(dtype).min)
 

@@ -12,7 +12,7 @@ from tiny_texts import EXPLAINED, PAIRS, SENTENCES, STORY, write_texts
 from brandon_hf.data.chat import load_chats
 from brandon_hf.data.curation import curate
 from brandon_hf.data.derived import KINDS, HeldOut, derived_chats
-from brandon_hf.evaluation.generation import PROTOCOLS, read_prompts
+from brandon_hf.evaluation.generation import every_prompt, read_prompts
 
 WITHOUT_FILES = [kind.name for kind in KINDS if not kind.sources]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 def frozen_prompts():
-    return [row.prompt for name in PROTOCOLS for rows in read_prompts(name).values() for row in rows]
+    return every_prompt()
 
 
 def rows_of(kinds, folder=None, seed=0, held_out=(), rows=400, **options):

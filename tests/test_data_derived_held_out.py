@@ -9,7 +9,7 @@ from tiny_texts import write_texts
 
 from brandon_hf.data.derived import KINDS, HeldOut, derived_chats
 from brandon_hf.data.derived.meaning import asked_of
-from brandon_hf.evaluation.generation import PROTOCOLS, read_prompts
+from brandon_hf.evaluation.generation import every_prompt
 
 WITHOUT_FILES = [kind.name for kind in KINDS if not kind.sources]
 
@@ -186,7 +186,7 @@ ASKED_ONCE = (  # what no generated row may ask: patterns of question and answer
 
 @pytest.fixture(scope="module")
 def prompts():
-    return [row.prompt for name in PROTOCOLS for rows in read_prompts(name).values() for row in rows]
+    return every_prompt()
 
 
 @pytest.fixture(scope="module")

@@ -25,14 +25,13 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from brandon_hf.data.derived import KindReport, check_output, derived_chats, write_manifest, write_rows
-    from brandon_hf.evaluation.generation import PROTOCOLS, read_prompts
+    from brandon_hf.evaluation.generation import every_prompt
 
     output = Path(args.output).expanduser()
     check_output(output)
     kinds = None if args.kinds is None else [name.strip() for name in args.kinds.split(",") if name.strip()]
-    prompts = [row.prompt for name in PROTOCOLS for rows in read_prompts(name).values() for row in rows]
     report: dict[str, KindReport] = {}
-    chats = derived_chats(args.pretrain, kinds, args.seed, held_out=prompts, rows=args.rows, report=report)
+    chats = derived_chats(args.pretrain, kinds, args.seed, held_out=every_prompt(), rows=args.rows, report=report)
     count = write_rows(tqdm(chats, desc="Making chats", total=args.rows, unit="chat"), output)
     manifest = output.with_name(output.name.removesuffix(".gz").removesuffix(".jsonl") + ".manifest.yaml")
     write_manifest(manifest, KINDS, report, args.seed)

@@ -1,4 +1,4 @@
-"""Where pretraining text comes from: local files, data sets of the Hub, the built-in synthetic corpus."""
+"""Where pretraining text comes from: local files, data sets of the Hub, what this package generates."""
 
 import difflib
 import glob
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .presets import presets
 from .readers import Located, Record, check_columns, check_files, files_of, mixed_records
 
-_BUILTINS = ("synthetic",)
+BUILTINS = ("synthetic", "primer")
 _BUFFER_DOCUMENTS, _BUFFER_CHARACTERS = 10_000, 16_000_000  # the shuffle buffer of a source, whichever is full first
 STRAIGHT_QUOTES = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"', "\u201f": '"'}
@@ -35,7 +35,7 @@ class Source:
         path: a file, a folder or a glob of .txt, .jsonl, .json or .parquet files, also .gz, .xz or .zst of them. A
             relative path starts at the working directory.
         hub: the name of a data set on the Hub, read by streaming.
-        builtin: "synthetic", the corpus this package generates; it never ends.
+        builtin: "synthetic", text about a small world, or "primer", elementary facts and sums; they never end.
         weight: share of the mixture in tokens, relative to the other sources' weights.
         text_column: the column (or JSON key) that holds the text; .txt files have no columns.
         config, split: which part of a data set on the Hub.
@@ -84,8 +84,8 @@ class Source:
                 raise ValueError(f"source {self.name}: {name}={value!r} must be {wanted}")
         if not (self.weight > 0 and math.isfinite(self.weight)):
             raise ValueError(f"source {self.name}: weight={self.weight} must be a positive number")
-        if self.builtin is not None and self.builtin not in _BUILTINS:
-            raise ValueError(f"source: there is no builtin {self.builtin!r}; there is {', '.join(_BUILTINS)}")
+        if self.builtin is not None and self.builtin not in BUILTINS:
+            raise ValueError(f"source: there is no builtin {self.builtin!r}; there is {', '.join(BUILTINS)}")
         if self.max_characters is not None and self.max_characters < max(self.min_characters, 1):
             raise ValueError(
                 f"source {self.name}: no document passes min_characters={self.min_characters} and "
@@ -102,7 +102,8 @@ class Source:
         """The sources a recipe's `value` stands for.
 
         A mapping holds the fields of `Source`, or `preset` and `weight`. A string is an existing path or glob, else the
-        name of a preset, else "synthetic". A list holds any of these. The sources of a preset share its weight.
+        name of a preset, else "synthetic" or "primer". A list holds any of these. The sources of a preset share its
+        weight.
 
         Raises:
             ValueError: the value is nothing of this; an unknown key; a preset that does not exist.
@@ -136,11 +137,11 @@ class Source:
             return [cls(path=text)]
         if text in presets("pretrain"):
             return _preset(text, 1.0)
-        if text in _BUILTINS:
+        if text in BUILTINS:
             return [cls(builtin=text)]
         raise ValueError(
             f"source {text!r} is no existing file, folder or glob (looked in {Path.cwd()}), no preset "
-            f"({', '.join(presets('pretrain'))}) and not {', '.join(_BUILTINS)}"
+            f"({', '.join(presets('pretrain'))}) and not {', '.join(BUILTINS)}"
         )
 
     @property
@@ -199,9 +200,19 @@ class Source:
             return mixed_records(files_of(self.path), self.text_column, rng)
         if self.hub is not None:
             return self._hub_records(self.hub, seed=rng.getrandbits(32))
-        from .synthetic import documents  # only who uses it pays for loading it
+        texts = self._generated()
+        return ((f"{self.builtin} document {number}", {"text": text}) for number, text in enumerate(texts, 1))
 
-        return ((f"synthetic document {number}", {"text": text}) for number, text in enumerate(documents(self.seed), 1))
+    def _generated(self) -> Iterator[str]:
+        if self.builtin == "synthetic":
+            from .synthetic import documents  # only who uses it pays for loading it
+
+            return documents(self.seed)
+        from brandon_hf.evaluation.generation import every_prompt
+
+        from .derived import primer
+
+        return primer.documents(self.seed, every_prompt())
 
     def _hub_records(self, hub: str, seed: int | None) -> Iterator[Located]:
         from datasets import load_dataset  # slow to import

@@ -21,7 +21,7 @@ from brandon_hf.data.chat import ChatSource
 from brandon_hf.data.curation import CurationRules
 from brandon_hf.data.presets import presets
 from brandon_hf.data.readers import files_of
-from brandon_hf.data.sources import Source
+from brandon_hf.data.sources import BUILTINS, Source
 from brandon_hf.modeling import BrandonConfig
 from brandon_hf.pretrained import known_model
 from brandon_hf.recipes import list_models, load_model_config
@@ -371,7 +371,8 @@ def _located(value: Any, folder: str | None, section: str) -> Any:
         return [_located(item, folder, section) for item in value]
     if isinstance(value, Mapping) and isinstance(value.get("path"), str):
         return {**value, "path": _located(value["path"], folder, "")}
-    if isinstance(value, str) and not (section and (value == "synthetic" or value in presets(section))):
+    builtins = {"pretrain": BUILTINS, "chat": ("synthetic",)}.get(section, ())
+    if isinstance(value, str) and not (section and (value in builtins or value in presets(section))):
         return str(Path(folder).expanduser() / Path(value).expanduser())
     return value
 

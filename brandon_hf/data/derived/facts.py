@@ -151,8 +151,12 @@ def _drawn(rng: random.Random) -> _Fact:
 
 
 def _of_world(rng: random.Random) -> _Fact:
-    kind = rng.choice(list(_WORLD))
-    thing, value = rng.choice(list(_WORLD[kind].items()))
+    kind = rng.choice(list(WORLD))
+    return world_fact(kind, *rng.choice(list(WORLD[kind].items())))
+
+
+def world_fact(kind: str, thing: str, value: str) -> _Fact:
+    """What `WORLD` holds of a thing, as a question with its answers."""
     asks = key(kind, head(thing))
     if kind == "young":
         full = f"The baby of {thing} is called {with_article(value)}."
@@ -183,7 +187,7 @@ def _cry(sound: str) -> str:
     return sound + ("es" if sound.endswith(("s", "zz")) else "s")
 
 
-_WORLD = {
+WORLD = {
     "colour": world.COLOUR,
     "young": world.YOUNG,
     "sound": world.SOUND,

@@ -219,3 +219,4 @@ def test_the_built_in_world_has_the_recipes_seed_everywhere():
 
 def test_a_model_to_start_from_makes_pretraining_unnecessary():
     assert load_recipe("demo", ["base_model=somewhere"]).phases == ("distill", "sft")
+    assert load_recipe("demo", ["base_model=somewhere", "phases=[pretrain]"]).phases == ("pretrain",)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_run import tiny_values, write_text
+from transformers import LlamaConfig
 
 from brandon_hf.cli import main
 from brandon_hf.pipeline import Run
@@ -192,6 +193,31 @@ def test_one_phase_from_any_model_folder(values, finished, tmp_path):
     again = {**one, "base_model": str(finished / "phase2_distill/final")}
     with pytest.raises(ValueError, match="base_model="):
         Run(make_recipe(again, "tiny"), tmp_path / "one")
+
+
+def test_pretraining_goes_on_from_a_model(values, finished, tmp_path):
+    base = finished / "phase1_pretrain"
+    further = {**values, "phases": ["pretrain"], "base_model": str(base / "final")}
+    further["pretrain"] = {**values["pretrain"], "max_steps": 3}
+    run = Run(make_recipe(further, "tiny"), tmp_path / "further")
+    run.execute()
+    before = json.loads((tmp_path / "further/phase1_pretrain/before.json").read_text())
+    assert before["validation_loss"] == pytest.approx(
+        json.loads((base / "evaluation.json").read_text())["validation_loss"], rel=1e-3
+    )
+    assert (tmp_path / "further/tokenizer/tokenizer.json").read_bytes() == (
+        finished / "tokenizer/tokenizer.json"
+    ).read_bytes()
+
+
+def test_pretraining_goes_on_from_no_other_architecture(values, finished, tmp_path):
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    config.save_pretrained(tmp_path / "llama")
+    further = {**values, "phases": ["pretrain"], "base_model": str(tmp_path / "llama")}
+    with pytest.raises(ValueError, match="llama is a llama: only Brandon models pretrain"):
+        Run(make_recipe(further, "tiny"), tmp_path / "further")
 
 
 def test_a_phase_without_a_model_to_start_from_says_which_command_makes_one(values, tmp_path):

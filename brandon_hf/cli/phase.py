@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the phase that the command is named after."""
-    if args.command == "pretrain" and args.model:
-        raise ValueError(f"--model {args.model}: phase 1 starts from random weights; `sft --model` continues a model")
     base = [f"base_model={args.model}"] if args.model else []
+    if args.model and args.command == "pretrain":
+        base.append("phases=[pretrain]")  # of a recipe with more, they would start from that model
     training, final = whole.carry_out(args, [*args.overrides, *base], [args.command])
     if final is None:
         return whole.OUT_OF_TIME

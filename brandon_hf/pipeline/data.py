@@ -17,6 +17,7 @@ from brandon_hf.data import Corpus, PackedDataset, prepare_corpus, sample_texts
 from brandon_hf.data.chat import load_chats, split_chats, tokenize_chats, weigh_chats
 from brandon_hf.data.curation import curate
 from brandon_hf.files import file_written_aside, folder_written_aside
+from brandon_hf.modeling import BrandonConfig
 from brandon_hf.tokenization import train_tokenizer
 from brandon_hf.training.instruct import pack_chats
 
@@ -34,6 +35,8 @@ class RunData:
         if recipe.base_model is not None:
             base = AutoConfig.from_pretrained(recipe.base_model).get_text_config()
             self.context = getattr(base, "max_position_embeddings", self.context)
+            if "pretrain" in recipe.phases and base.model_type != BrandonConfig.model_type:
+                raise ValueError(f"base_model={recipe.base_model} is a {base.model_type}: only Brandon models pretrain")
 
     def prepare(self) -> None:
         """Make what is not there, or take it from the run that `data.prepared` names. All processes call it together.

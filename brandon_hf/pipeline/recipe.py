@@ -183,8 +183,8 @@ def make_recipe(values: Mapping[str, Any], name: str) -> Recipe:
             raise ValueError(f"{phase}={values[phase]!r} must be a mapping of settings")
     settings = {phase: dict(values.get(phase) or {}) for phase in PHASES}
     base_model = values.get("base_model")
-    if base_model is not None and "pretrain" in phases:
-        phases = phases[1:]  # that model is pretrained
+    if base_model is not None and "pretrain" in phases and len(phases) > 1:
+        phases = phases[1:]  # that model is pretrained; pretraining alone continues it
     recipe = Recipe(
         name=str(values.get("name", name)),
         model=_model(values.get("model"), "model"),

@@ -127,8 +127,13 @@ class Run:
             self._pretrain("teacher", self.recipe.teacher_model(), self.recipe.teacher_arguments)
 
     def pretrain(self) -> None:
-        """Phase 1."""
-        self._pretrain("pretrain", self.recipe.model, lambda folder: self.recipe.arguments("pretrain", folder))
+        """Phase 1, from random weights or on from those of `base_model`."""
+        self._pretrain(
+            "pretrain",
+            self.recipe.model,
+            lambda folder: self.recipe.arguments("pretrain", folder),
+            self.recipe.base_model,
+        )
 
     def distill(self) -> None:
         """Phase 2; trains the teacher first, if need be."""
@@ -206,13 +211,15 @@ class Run:
 
     # Inside
 
-    def _pretrain(self, phase: str, config: BrandonConfig, arguments: Callable[[Path], Any]) -> None:
+    def _pretrain(
+        self, phase: str, config: BrandonConfig, arguments: Callable[[Path], Any], base: str | None = None
+    ) -> None:
         if self._done(phase):
             return
         args = arguments(self.phase_folder(phase))
         data = self.data.blocks("train")
         set_seed(args.seed)
-        model = BrandonForCausalLM(self._fitted(config))
+        model = BrandonForCausalLM(self._fitted(config)) if base is None else self.load(base)
         trainer = PretrainTrainer(model, args, train_dataset=data, **self._shared(args))
         self._train(phase, trainer)
 

@@ -6,14 +6,16 @@ A question is a base and some variants, each a change of the recipe `BASE`: abou
 in FOLDER/pretrain. All models share one tokenizer and are measured on the same held-out documents, of which none is
 trained on whatever the mixture, in bits per byte by kind of text, and on BLiMP (the first pairs of each paradigm, from
 FOLDER/eval). The question "original" is the ablation table of the first report: its variants, like those of "tuning"
-and "repetition", are also tuned on chats (FOLDER/instruct) and write free texts.
-Where changes name a `start` or a `teacher`, that is the pretrained model of
-another variant and the same seed, which is trained first. Finished runs stand in docs/experiments.json and are not
-repeated; a stopped run continues.
+and "repetition", are also tuned on chats (FOLDER/instruct) and write free texts. The variants of "longer" read four
+times the text. Where changes name a `start` or a `teacher`, that is the pretrained model of another variant and the
+same seed, which is trained first. Finished runs stand in docs/experiments.json and are not repeated unless their
+variant has changed; a stopped run continues.
 """
 
 import argparse
 import json
+import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -29,6 +31,7 @@ TOKENS = 2_000_000
 HELD_OUT = 0.01  # share of documents; which ones, a hash of the text decides
 HELD_OUT_BYTES = 200_000  # of each kind of text
 BLIMP_PAIRS = 100  # of each paradigm
+LONGER = 4  # times the tokens, in the runs that confirm
 
 # Kinds of text and their files; within a kind, files count by their size.
 KINDS = {
@@ -145,6 +148,7 @@ DREAM = {
     "resonance_gate": True,
 }
 FULL_STEPS = BASE["pretrain"]["max_steps"]
+FOUR_TIMES = {"tokens": LONGER * TOKENS, "pretrain.max_steps": LONGER * FULL_STEPS}
 AVERAGED = {"average": 3, "pretrain.save_steps": FULL_STEPS // 8, "pretrain.save_total_limit": 3}  # over the decay
 DISTILLED = {
     "phases": ["distill"],
@@ -196,6 +200,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "learned value mixing": {"model.value_residual": "learned"},
         "z-loss": {"pretrain.z_loss": 1e-4},
         "baseline": {**TUNED, **ON_MODEL},  # measured before it is tuned
+        "8 blocks, none shared": {"model.block_repeat": 1, "model.hidden_size": 96, "model.intermediate_size": 256},
         "16 narrow layers": {"model.num_hidden_layers": 16, "model.hidden_size": 96, "model.intermediate_size": 253},
         "4 wide layers": {"model.num_hidden_layers": 4, "model.hidden_size": 176, "model.intermediate_size": 430},
     },
@@ -218,6 +223,15 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "sft": TUNING | {"label_smoothing": 0.1, "unlikelihood_alpha": 0.5, "entropy_beta": 0.01, "replay": 0.1},
         },
         "30M-shaped": {**TUNED, **{f"model.{key}": value for key, value in TEACHER.items()}},
+    },
+    "repeats": {
+        "half books": {},
+        "a quarter of the text, four times": {"tokens": TOKENS // LONGER},
+    },
+    "longer": {  # do the short runs' winners win with four times the tokens?
+        "half books, longer": FOUR_TIMES,
+        "muon, rate 6e-3, longer": {**FOUR_TIMES, "pretrain.optimizer": "muon", "pretrain.learning_rate": 6e-3},
+        "rate 6e-3, longer": {**FOUR_TIMES, "pretrain.learning_rate": 6e-3},
     },
     "size": {
         "half books": {},
@@ -246,7 +260,9 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "all three of the report": {**TUNED_FURTHER, "sft.label_smoothing": 0.1, "sft.unlikelihood_alpha": 0.5},
     },
 }
-WRITING = ["chat_loss", "repetition rate", "distinct 2-grams", "free texts with loops", "greedy texts with loops"]
+AGAINST = {"dream": "enhanced"}  # what some variants are compared with, if not the first of their question
+LOOPS = ["free texts with loops", "greedy texts with loops"]  # of 20
+WRITING = ["chat_loss", "repetition rate", "distinct 2-grams", *LOOPS]
 COLUMNS = {  # of questions that do not show the kinds of text
     "original": ["text of its own mixture", "mean", "blimp", "mean after tuning", *WRITING],
     "tuning": ["mean after tuning", *WRITING],
@@ -281,7 +297,9 @@ def recipe_values(changes: dict[str, Any], seed: int, options: argparse.Namespac
     """`BASE` with the changes of a variant."""
     values: dict[str, Any] = json.loads(json.dumps(BASE))
     changes = json.loads(json.dumps(changes))
-    values["data"]["prepared"] = str(prepared(changes.pop("mixture", "half books"), options))
+    tokens = changes.pop("tokens", TOKENS)
+    values["data"]["max_tokens"] = tokens
+    values["data"]["prepared"] = str(prepared(changes.pop("mixture", "half books"), tokens, options))
     changes.pop("average", None)
     if start := changes.pop("start", None):
         values["base_model"] = str(pretrained(start, seed, options))
@@ -294,9 +312,9 @@ def recipe_values(changes: dict[str, Any], seed: int, options: argparse.Namespac
     return values
 
 
-def prepared(mixture: str, options: argparse.Namespace) -> Path:
-    """The folder of a run that only prepares the data of a mixture, for all runs that use it."""
-    return options.work / "mixtures" / slug(mixture)
+def prepared(mixture: str, tokens: int, options: argparse.Namespace) -> Path:
+    """The folder of a run that only prepares so many tokens of a mixture, for all runs that use them."""
+    return options.work / "mixtures" / (slug(mixture) if tokens == TOKENS else f"{slug(mixture)}-{tokens}")
 
 
 def pretrained(name: str, seed: int, options: argparse.Namespace) -> Path:
@@ -322,7 +340,10 @@ def plan(options: argparse.Namespace) -> list[tuple[str, str, int]]:
     for seed in options.seeds:
         for question in options.questions:
             for name in QUESTIONS[question]:
-                if (options.variants and name not in options.variants) or str(seed) in done.get(name, {}):
+                row = done.get(name, {}).get(str(seed))
+                if (options.variants and name not in options.variants) or (
+                    row and row["changes"] == stated(question, name)
+                ):
                     continue
                 job = (question, name, seed)
                 jobs += [one for one in [*needs(job, options), job] if all(one[1:] != other[1:] for other in jobs)]
@@ -344,12 +365,14 @@ def make_shared(options: argparse.Namespace) -> None:
         texts = sample_texts(Source.from_recipe(sources("half books", options.data)), max_characters=4_000_000)
         tokenizer = train_tokenizer(texts, vocab_size=BASE["model"]["vocab_size"], model_max_length=CONTEXT)
         tokenizer.save_pretrained(options.work / "tokenizer")
-    for mixture in sorted({QUESTIONS[job[0]][job[1]].get("mixture", "half books") for job in plan(options)}):
+    changes = [QUESTIONS[question][name] for question, name, _ in plan(options)]
+    for mixture, tokens in sorted({(one.get("mixture", "half books"), one.get("tokens", TOKENS)) for one in changes}):
         values: dict[str, Any] = json.loads(json.dumps(BASE))
         values["data"]["pretrain"] = sources(mixture, options.data)
+        values["data"]["max_tokens"] = tokens
         values["data"]["chat"] = [str(options.data / "instruct" / f"{name}.jsonl.gz") for name in CHATS]
         values["tokenizer"] = {"path": str(options.work / "tokenizer")}
-        Run(make_recipe(values, slug(mixture)), prepared(mixture, options)).data.prepare()
+        Run(make_recipe(values, slug(mixture)), prepared(mixture, tokens, options)).data.prepare()
     tokenizer = AutoTokenizer.from_pretrained(options.work / "tokenizer")
     for kind in MEASURED:
         folder = options.work / "held-out" / kind.replace(" ", "-")
@@ -399,6 +422,7 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
     """Train one variant with one seed and measure it."""
     import torch
 
+    from brandon_hf.environment import environment
     from brandon_hf.pipeline import Run
     from brandon_hf.pipeline.recipe import make_recipe
     from brandon_hf.pipeline.run import FOLDERS
@@ -413,8 +437,9 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
         measured = average(measured, changes["average"])
     model = run.load(measured)
     figures: dict[str, Any] = bits_per_byte(model, options)
-    validation = json.loads((measured.parent / "evaluation.json").read_text("utf-8"))
-    figures["text of its own mixture"] = validation["validation_bits_per_byte"]
+    if not changes.get("average"):  # of those weights the run has no evaluation
+        validation = json.loads((measured.parent / "evaluation.json").read_text("utf-8"))
+        figures["text of its own mixture"] = validation["validation_bits_per_byte"]
     figures["blimp"] = blimp(measured, folder / "blimp", options)
     if "sft" in run.recipe.phases:
         figures["chat_loss"] = json.loads((final.parent / "evaluation.json").read_text("utf-8"))["chat_loss"]
@@ -422,7 +447,22 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
         tuned = run.load(final)
         figures["greedy texts with loops"] = greedy_loops(tuned, run.data.tokenizer)
         figures["mean after tuning"] = bits_per_byte(tuned, options)["mean"]
-    return {"parameters": model.num_parameters(), **figures, "seconds": round(time.monotonic() - start)}
+    return {
+        "parameters": model.num_parameters(),
+        **figures,
+        "seconds": round(time.monotonic() - start),
+        "revision": subprocess.run(
+            ("git", "describe", "--always", "--dirty"), capture_output=True, text=True
+        ).stdout.strip(),
+        "processor": processor(),
+        "packages": environment()["packages"],
+    }
+
+
+def processor() -> str:
+    """What the kernel calls the processor."""
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+    return found[1] if found else platform.machine()
 
 
 def average(final: Path, count: int) -> Path:
@@ -443,15 +483,21 @@ def average(final: Path, count: int) -> Path:
 def greedy_loops(model: Any, tokenizer: Any) -> int:
     """How many of the 20 free texts loop when the likeliest token is always taken."""
     from brandon_hf.metrics.repetition import sequence_loops
-    from brandon_hf.pipeline.samples import OPENINGS, REQUESTS, write
+    from brandon_hf.pipeline.samples import OPENINGS, REQUESTS
+    from brandon_hf.pipeline.samples import write as write_texts
 
     chats = [[{"role": "user", "content": request}] for request in REQUESTS]
-    texts = write(model, tokenizer, [*OPENINGS, *chats], max_new_tokens=128)
+    texts = write_texts(model, tokenizer, [*OPENINGS, *chats], max_new_tokens=128)
     return sum(bool(sequence_loops(text)) for text, _ in texts)
 
 
-def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> None:
-    """Each job in a process of its own, `options.workers` at a time; results are written as they come."""
+def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> int:
+    """Each job in a process of its own, `options.workers` at a time; results are written as they come.
+
+    Returns:
+        How many failed.
+    """
+    failed = 0
     running: dict[subprocess.Popen[bytes], tuple[str, str, int]] = {}
     while jobs or running:
         while jobs and len(running) < options.workers:
@@ -472,13 +518,24 @@ def run_all(jobs: list[tuple[str, str, int]], options: argparse.Namespace) -> No
         outcome = options.work / f"{slug(name)}-{seed}.json"
         if process.returncode == 0 and outcome.is_file():
             document = load()
-            row = {"changes": QUESTIONS[question][name], "seed": seed, **json.loads(outcome.read_text("utf-8"))}
-            document.setdefault(name, {}).setdefault(str(seed), row)  # a model trained again for others changes no row
-            write(document)
+            row = {"changes": stated(question, name), "seed": seed, **json.loads(outcome.read_text("utf-8"))}
+            before = document.setdefault(name, {}).get(str(seed))
+            if not before or before["changes"] != row["changes"]:  # a model trained again for others changes no row
+                document[name][str(seed)] = row
+            write(document, options.work)
+        else:
+            failed += 1
         print(
             f"{name}, seed {seed}: {'done' if process.returncode == 0 else f'FAILED, see its log in {options.work}'}",
             flush=True,
         )
+    return failed
+
+
+def stated(question: str, name: str) -> dict[str, Any]:
+    """The changes of a variant as a file holds them."""
+    changes: dict[str, Any] = json.loads(json.dumps(QUESTIONS[question][name]))
+    return changes
 
 
 def slug(name: str) -> str:
@@ -490,21 +547,39 @@ def load() -> dict[str, dict[str, Any]]:
     return json.loads(path.read_text("utf-8"))["runs"] if path.is_file() else {}
 
 
-def write(runs: dict[str, dict[str, Any]]) -> None:
+def write(runs: dict[str, dict[str, Any]], work: Path) -> None:
     """docs/experiments.json and .md."""
     about = {"tokens": TOKENS, "context": CONTEXT, "base": BASE, "mixtures": MIXTURES, "kinds": KINDS}
-    (DOCS / "experiments.json").write_text(json.dumps({"about": about, "runs": runs}, indent=1) + "\n", "utf-8")
-    (DOCS / "experiments.md").write_text(page(runs), "utf-8")
+    held_out = held_out_sizes(work) or json.loads((DOCS / "experiments.json").read_text("utf-8"))["about"]["held_out"]
+    document = {"about": {**about, "held_out": held_out}, "runs": runs}
+    (DOCS / "experiments.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    (DOCS / "experiments.md").write_text(page(runs, held_out), "utf-8")
 
 
-def page(runs: dict[str, dict[str, Any]]) -> str:
+def held_out_sizes(work: Path) -> dict[str, tuple[int, int]]:
+    """Documents and bytes of each kind of held-out text."""
+    sizes = {}
+    for kind in MEASURED:
+        file = work / "held-out" / kind.replace(" ", "-") / "text.jsonl"
+        if file.is_file():
+            texts = [json.loads(line)["text"].encode() for line in file.read_text("utf-8").splitlines()]
+            sizes[kind] = (len(texts), sum(map(len, texts)))
+    return sizes
+
+
+def page(runs: dict[str, dict[str, Any]], held_out: dict[str, tuple[int, int]]) -> str:
+    sizes = "; ".join(f"{kind} {count} documents, {size:,} bytes" for kind, (count, size) in held_out.items())
     lines = [
         "# Experiments",
         "",
-        f"Written by `python benchmarks/experiments.py`, which says how. Pretraining takes {TOKENS:,} tokens per run; "
-        "tuning on chats, and continuing the model of another run, a quarter of that more. Bits per byte of held-out "
-        f"text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm. Effects are paired "
-        "by seed: mean ± standard deviation. What follows from them: [decisions](decisions.md).",
+        f"Written by `python benchmarks/experiments.py`, which says how. Pretraining takes {TOKENS:,} tokens per run, "
+        f'{LONGER * TOKENS:,} under "Longer"; tuning on chats, and continuing the model of another run, a quarter of '
+        "that more. A model's eight layers are four blocks, each applied twice, unless its variant says otherwise. "
+        f"Bits per byte of held-out text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP "
+        "paradigm; of 20 texts, those that loop. Each cell is the mean over the seeds a row has, ± their standard "
+        "deviation; effects are paired by seed, so compare those. What follows: [decisions](decisions.md).",
+        "",
+        f"Held out: {sizes}.",
     ]
     for question, variants in QUESTIONS.items():
         names = [name for name in variants if name in runs]
@@ -514,23 +589,31 @@ def page(runs: dict[str, dict[str, Any]]) -> str:
         lines += ["", f"## {question.capitalize()}", "", f"| variant | parameters | seeds | {' | '.join(columns)} |"]
         lines.append("|---" * (3 + len(columns)) + "|")
         for name in names:
-            rows = list(runs[name].values())
-            cells = [statistics.mean(row[column] for row in rows) for column in columns]
-            shown = " | ".join(f"{cell:.3f}" for cell in cells)
-            lines.append(f"| {name} | {rows[0]['parameters']:,} | {len(rows)} | {shown} |")
-        base = names[0]
-        if base != next(iter(variants)):
-            continue
-        lines += ["", f"| against {base} | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
-        for name in names[1:]:
-            shared = sorted(runs[name].keys() & runs[base].keys())
-            cells = []
-            for column in columns:
-                gaps = [runs[name][seed][column] - runs[base][seed][column] for seed in shared]
-                spread = f" ± {statistics.stdev(gaps):.3f}" if len(gaps) > 1 else ""
-                cells.append(f"{statistics.mean(gaps):+.3f}{spread}" if gaps else "")
-            lines.append(f"| {name} | {' | '.join(cells)} |")
+            rows = runs[name]
+            cells = [shown(column, [row[column] for row in rows.values()]) for column in columns]
+            parameters = next(iter(rows.values()))["parameters"]
+            lines.append(f"| {name} | {parameters:,} | {', '.join(sorted(rows))} | {' | '.join(cells)} |")
+        effects = []
+        for name in names:
+            base = AGAINST.get(name, next(iter(variants)))
+            seeds = sorted(runs[name].keys() & runs.get(base, {}).keys())
+            if name == base or not seeds:
+                continue
+            gaps = {
+                column: [runs[name][seed][column] - runs[base][seed][column] for seed in seeds] for column in columns
+            }
+            cells = [shown(column, gap, sign="+") for column, gap in gaps.items()]
+            effects.append(f"| {name} against {base} | {', '.join(seeds)} | {' | '.join(cells)} |")
+        if effects:
+            lines += ["", f"| effect | seeds | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|", *effects]
     return "\n".join(lines) + "\n"
+
+
+def shown(column: str, values: list[float], sign: str = "") -> str:
+    """The mean of a cell and, of several values, their standard deviation."""
+    digits = 1 if column in LOOPS else 3
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{sign}.{digits}f}{spread}"
 
 
 def main() -> None:
@@ -552,9 +635,10 @@ def main() -> None:
         (options.work / f"{folder.name}.json").write_text(json.dumps(figures), "utf-8")
         return
     make_shared(options)
-    run_all(plan(options), options)
-    write(load())
-    print(page(load()))
+    failed = run_all(plan(options), options)
+    write(load(), options.work)
+    if failed:
+        sys.exit(f"{failed} runs failed")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def values(tmp_path):
 def collection(tmp_path):
     """The folder that the recipes on our collection of text start from, its files empty."""
     folder = tmp_path / "collection"
-    for name in ("10m_fast", "5m_chat"):
+    for name in ("10m_fast", "5m"):
         values = yaml.safe_load((files("brandon_hf.recipes") / name / "run.yaml").read_text("utf-8"))
         for source in [*values["data"].get("pretrain", []), *values["data"]["chat"]]:
             path = folder / source["path"]

@@ -55,7 +55,7 @@ def documents(seed: int, held_out: Iterable[str]) -> Iterator[str]:
     rng = random.Random(f"{seed}/primer")
     excluded = HeldOut(held_out)
     told: dict[Callable[[random.Random], str], int] = {_fact: 6, _of_world: 6, _word: 5, _neighbour: 3, _members: 2}
-    worked: dict[Callable[[random.Random], str], int] = {_sum: 8, _product: 4, _sequence: 3, _comparison: 2}
+    worked: dict[Callable[[random.Random], str], int] = {_sum: 16, _product: 6, _sequence: 3, _comparison: 2}
     kinds = list((told | worked).items())
     while True:
         ((kind, _),) = rng.choices(kinds, weights=[weight for _, weight in kinds])

@@ -14,8 +14,6 @@ variant has changed; a stopped run continues.
 
 import argparse
 import json
-import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -422,7 +420,7 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
     """Train one variant with one seed and measure it."""
     import torch
 
-    from brandon_hf.environment import environment
+    from brandon_hf.environment import environment, processor
     from brandon_hf.pipeline import Run
     from brandon_hf.pipeline.recipe import make_recipe
     from brandon_hf.pipeline.run import FOLDERS
@@ -457,12 +455,6 @@ def carry_out(changes: dict[str, Any], folder: Path, seed: int, options: argpars
         "processor": processor(),
         "packages": environment()["packages"],
     }
-
-
-def processor() -> str:
-    """What the kernel calls the processor."""
-    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
-    return found[1] if found else platform.machine()
 
 
 def average(final: Path, count: int) -> Path:

@@ -26,6 +26,7 @@ import torch
 from tqdm import tqdm
 from training import LENGTH, RandomBlocks, StepTimes
 
+from brandon_hf.environment import processor
 from brandon_hf.modeling import BrandonConfig, BrandonForCausalLM
 from brandon_hf.recipes import load_model_config
 from brandon_hf.training.arguments import PretrainArguments, build_arguments
@@ -78,7 +79,7 @@ def products_per_token(config: BrandonConfig) -> float:
     return 6 * (blocks * repeats + config.vocab_size * config.hidden_size)
 
 
-def speed_of_products(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:
+def speed_of_products(device: torch.device, dtype: torch.dtype, size: int) -> float:
     """Floating-point operations per second of a square matrix product."""
     one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     seconds = []
@@ -122,12 +123,13 @@ def measured(recipe: str, step: Step, settings: dict[str, Any], steps: int) -> f
 def page(sections: dict[str, Any]) -> str:
     text = "# Training throughput\n\nWritten by `python benchmarks/throughput.py`, which says what is counted.\n"
     for device, section in sections.items():
-        products = ", ".join(f"{value / 1e9:,.0f} GFLOP/s in {name}" for name, value in section["products"].items())
-        text += f"\n## {device}\n\n{section['threads']} threads. Plain matrix products: {products}.\n"
-        for recipe, rows in section["recipes"].items():
+        text += f"\n## {device}\n"
+        for recipe, run in section.items():
+            products = ", ".join(f"{value / 1e9:,.0f} GFLOP/s in {name}" for name, value in run["products"].items())
+            text += f"\n{run['threads']} threads of {run['processor']}. Plain matrix products: {products}.\n"
             text += f"\n| {recipe} | tokens/s | times the line above | share of products |\n|---|--:|--:|--:|\n"
             before = None
-            for row in rows:
+            for row in run["rows"]:
                 gain = "" if before is None else f"{row['tokens_per_second'] / before:.2f}"
                 text += f"| {row['step']} | {row['tokens_per_second']:,.0f} | {gain} | {row['share']:.0%} |\n"
                 before = row["tokens_per_second"]
@@ -137,7 +139,7 @@ def page(sections: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="+", default=list(MODELS), choices=MODELS)
-    parser.add_argument("--batch", type=int, default=8, help="rows of the larger batch (default: %(default)s)")
+    parser.add_argument("--batch", type=int, help="rows of the larger batch (default: 8 on a CPU, 128 on a GPU)")
     parser.add_argument("--steps", type=int, default=5, help="measured of each line")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -148,26 +150,24 @@ def main() -> None:
         return
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {platform.machine()}"
-    found = {
-        "float32": speed_of_products(device, torch.float32),
-        "bfloat16": speed_of_products(device, torch.bfloat16),
-    }
-    section: dict[str, Any] = {"threads": torch.get_num_threads(), "products": found, "recipes": {}}
+    size, batch = (2048, options.batch or 8) if device.type == "cpu" else (8192, options.batch or 128)
+    path = OUTPUT.with_suffix(".json")
+    sections = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     for recipe in options.recipes:
-        settings: dict[str, Any] = {}
-        products = products_per_token(MODELS[recipe])
-        for step in tqdm(tuning(options.batch), desc=recipe):
+        found = {
+            "float32": speed_of_products(device, torch.float32, size),
+            "bfloat16": speed_of_products(device, torch.bfloat16, size),
+        }
+        rows, settings, products = [], {}, products_per_token(MODELS[recipe])
+        for step in tqdm(tuning(batch), desc=recipe):
             settings |= step.settings
             speed = measured(recipe, step, settings, options.steps)
             share = speed * products / found["bfloat16" if settings["bf16"] else "float32"]
-            row = {"step": step.name, "tokens_per_second": speed, "share": share}
-            section["recipes"].setdefault(recipe, []).append(row)
-    path = OUTPUT.with_suffix(".json")
-    sections = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    section["recipes"] = sections.get(name, {}).get("recipes", {}) | section["recipes"]
-    sections[name] = section
-    path.write_text(json.dumps(sections, indent=1) + "\n", "utf-8")
-    OUTPUT.with_suffix(".md").write_text(page(sections), "utf-8")
+            rows.append({"step": step.name, "tokens_per_second": speed, "share": share})
+        run = {"threads": torch.get_num_threads(), "processor": processor(), "products": found, "rows": rows}
+        sections.setdefault(name, {})[recipe] = run
+        path.write_text(json.dumps(sections, indent=1) + "\n", "utf-8")
+        OUTPUT.with_suffix(".md").write_text(page(sections), "utf-8")
     print(page(sections))
 
 

@@ -16,13 +16,14 @@ PACKAGES = ("torch", "transformers", "accelerate", "trl", "peft", "datasets", "t
 
 
 def environment(*more: str, processes: int = 1) -> dict[str, Any]:
-    """The command of this process, versions of `PACKAGES` and `more`, device, threads and cores."""
+    """The command of this process, versions of `PACKAGES` and `more`, device, processor, threads and cores."""
     return {
         "command": _command(processes),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: version(name) for name in (*PACKAGES, *more)},
         "device": device_name(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "processes": processes,
         "cores": os.cpu_count(),

@@ -84,7 +84,9 @@ def page(folder: Path) -> str:
     lines = [
         f"# {folder.name} beside the goals for 10M parameters",
         "",
-        "Written by `python benchmarks/goals.py` from the results in this folder.",
+        "Written by `python benchmarks/goals.py` from the results in this folder. The prompts of `strict` are in no "
+        "training data, but which sorts of request it scores was known when the derived [chats](../../chats.md) were "
+        "made. Why goals are missed: [decisions](../../decisions.md#the-model-that-comes-with-the-package).",
         "",
         "| benchmark | protocol | published 10M | goal | this model | distance | |",
         "|---|---|--:|--:|--:|--:|---|",

@@ -26,7 +26,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): setup.py constraints.txt $(wildcard brandon_hf/runtime/engine/*.[chi]*)
-	@echo "Installing into .venv (some minutes the first time)"
+	@echo "Installing into .venv: some minutes and 2 GB the first time, without a word until it is done"
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[eval,export,demo,dev]'
 	@touch $@

@@ -78,6 +78,7 @@ setup(
         "accelerate>=1.10",
         "datasets>=4.7",
         "evaluate>=0.4.3",
+        "filelock>=3.15",
         "huggingface_hub>=1.5",
         "jinja2>=3.1.6",  # chat templates
         "matplotlib",

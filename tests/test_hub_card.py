@@ -235,6 +235,17 @@ def test_a_question_of_the_data_stays_a_text_in_the_instructions(tmp_path):
     assert shlex.split(blocks["bash"])[-1] == " ".join(question.split())
 
 
+def test_the_instructions_ask_what_the_model_answers_right(tmp_path):
+    model = write_run(tmp_path / "tiny")
+    samples = json.loads((tmp_path / "tiny/samples.json").read_text())
+    right = {**samples["questions"][0], "right": True, "question": "What is 2 plus 3?"}
+    wrong = {**right, "right": False, "question": "What is 9 minus 8?"}
+    (tmp_path / "tiny/samples.json").write_text(json.dumps({**samples, "questions": [wrong, right]}))
+    code = re.findall(r"^```(?:python|bash)\n.*?^```", card(model).text, re.M | re.S)
+    assert any("2 plus 3" in block for block in code)
+    assert not any("9 minus 8" in block for block in code)
+
+
 def test_without_run_and_results_the_card_says_what_is_missing(tmp_path):
     found = card(write_model(tmp_path / "bare"))
     assert found.data.eval_results is None

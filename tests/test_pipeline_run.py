@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from tiny_run import tiny_values, write_text
 from transformers import LlamaConfig
@@ -193,6 +194,21 @@ def test_one_phase_from_any_model_folder(values, finished, tmp_path):
     again = {**one, "base_model": str(finished / "phase2_distill/final")}
     with pytest.raises(ValueError, match="base_model="):
         Run(make_recipe(again, "tiny"), tmp_path / "one")
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(values, finished):
+    lock = FileLock(finished / ".lock")
+    run = Run(make_recipe(values, "tiny"), finished)
+    with lock, pytest.raises(ValueError, match="is in use: another process is training there"):
+        run.execute()
+    assert run.execute() == finished / FINALS[-1]
+
+
+def test_what_there_is_to_train_is_told(values, finished):
+    plan = Run(make_recipe(values, "tiny"), finished).plan()
+    steps = {phase: values[phase]["max_steps"] for phase in ("pretrain", "distill", "sft")}
+    teacher = values["teacher"]["pretrain"]["max_steps"]
+    assert plan == f"teacher {teacher} steps, then " + ", then ".join(f"{name} {n} steps" for name, n in steps.items())
 
 
 def test_pretraining_goes_on_from_a_model(values, finished, tmp_path):

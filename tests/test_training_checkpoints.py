@@ -73,6 +73,20 @@ def test_a_partial_checkpoint_is_not_resumed_from(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path / "nothing") is None
 
 
+def test_resuming_does_not_warn_of_a_tied_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretrain(tmp_path, max_steps=4).train()
+    shutil.rmtree(tmp_path / "checkpoint-4")
+    warnings: list[str] = []
+    monkeypatch.setattr("transformers.trainer.logger.warning", warnings.append)
+    trainer = pretrain(tmp_path, max_steps=4)
+    assert trainer.model.config.tie_word_embeddings
+    trainer.train()
+    assert not [warning for warning in warnings if "missing keys" in warning]
+    lost = torch.nn.modules.module._IncompatibleKeys(["model.norm.weight", "lm_head.weight"], [])
+    trainer._issue_warnings_after_load(lost)
+    assert "['model.norm.weight']" in warnings[-1]
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> PretrainTrainer:
     trainer = pretrain(tmp_path_factory.mktemp("whole"))

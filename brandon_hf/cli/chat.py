@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     refused = False
     alone = " Each line is answered by itself (--turns)." if turns == 0 else ""
     for line in _lines(f"{name}: {about}. /help lists commands, Ctrl-D leaves.{alone}"):
-        if line == "/exit":
+        if line in ("/exit", "/quit"):
             break
         try:
             _turn(chat, line)

@@ -47,6 +47,8 @@ def carry_out(
         raise ValueError(f"--minutes {args.minutes} must be above 0, and finite")
     recipe = load_recipe(args.recipe, overrides)
     training = Run(recipe, args.output / (args.name or recipe.name))
+    if training.state.is_main_process:
+        print(f"{training.folder}: {training.plan(phases)}", file=sys.stderr)
     try:
         return training, training.execute(phases, args.minutes)
     except OutOfTime as stop:

@@ -57,7 +57,7 @@ def write_blob(folder: str | os.PathLike[str], output: str | os.PathLike[str], b
 def load_folder(folder: str | os.PathLike[str]) -> tuple[BrandonForCausalLM, PreTrainedTokenizerFast]:
     """The model in float32 and the tokenizer of a folder, checked to be of this architecture."""
     if not Path(folder).is_dir():
-        raise FileNotFoundError(f"{folder} is no folder (download from the Hub first: hf download {folder})")
+        raise FileNotFoundError(f"{folder} is no folder (from the Hub: hf download OWNER/NAME --local-dir {folder})")
     config = AutoConfig.from_pretrained(folder)
     if config.model_type != BrandonConfig.model_type:
         raise ValueError(f"{folder} has model_type={config.model_type!r}; a blob holds {BrandonConfig.model_type!r}")

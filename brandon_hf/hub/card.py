@@ -273,7 +273,8 @@ def _sources(
 
 def _question(training: Mapping[str, Any] | None) -> str:
     samples = training["samples"] if training else None
-    return samples["questions"][0]["question"] if samples and samples["questions"] else QUESTION
+    asked = samples["questions"] if samples else []
+    return next((question["question"] for question in asked if question["right"]), QUESTION)
 
 
 def _limits(measured: Sequence[Result], training: Mapping[str, Any] | None) -> dict[str, Any]:

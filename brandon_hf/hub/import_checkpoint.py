@@ -103,7 +103,7 @@ def _read_config(source: Path) -> tuple[BrandonConfig, dict[str, torch.Tensor] |
         fields, tensors = load_original_pt(source)
         return BrandonConfig.from_dict(original_config_to_native(fields, tensors)), tensors
     if not source.is_dir():
-        raise FileNotFoundError(f"{source} does not exist (download from the Hub first: hf download {source})")
+        raise FileNotFoundError(f"{source} does not exist (from the Hub: hf download OWNER/NAME --local-dir {source})")
     if not (source / "config.json").is_file():
         raise ValueError(f"{source} is no checkpoint folder: it has no config.json")
     fields, _ = PreTrainedConfig.get_config_dict(str(source))

@@ -33,7 +33,10 @@ class RunData:
         self.recipe, self.folder, self.state = recipe, folder, state
         self.context = recipe.model.max_position_embeddings
         if recipe.base_model is not None:
-            base = AutoConfig.from_pretrained(recipe.base_model).get_text_config()
+            try:
+                base = AutoConfig.from_pretrained(recipe.base_model).get_text_config()
+            except OSError as error:
+                raise OSError(f"base_model={recipe.base_model} cannot be loaded: {error}") from error
             self.context = getattr(base, "max_position_embeddings", self.context)
             if "pretrain" in recipe.phases and base.model_type != BrandonConfig.model_type:
                 raise ValueError(f"base_model={recipe.base_model} is a {base.model_type}: only Brandon models pretrain")

@@ -18,7 +18,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ import yaml
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
+from filelock import FileLock, Timeout
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, set_seed
 
 from brandon_hf.data import collate_blocks
@@ -106,18 +108,32 @@ class Run:
 
         Raises:
             OutOfTime: `minutes` have passed; a checkpoint was written.
+            ValueError: another process trains in the same folder.
         """
         if minutes is not None:
             self.deadline = time.monotonic() + 60 * minutes
         phases = phases or self.recipe.phases
-        self._check_disk()
-        self.data.prepare()
-        if "distill" in phases:
-            self._check_teacher()
-            self.teacher()
-        for phase in phases:
-            getattr(self, phase)()
+        with self._alone():
+            self._check_disk()
+            self.data.prepare()
+            if "distill" in phases:
+                self._check_teacher()
+                self.teacher()
+            for phase in phases:
+                getattr(self, phase)()
         return self.final(phases[-1])
+
+    def plan(self, phases: Sequence[str] | None = None) -> str:
+        """What there is to train: "teacher 600 steps, then pretrain 400 steps"."""
+        phases = phases or self.recipe.phases
+        settings = {phase: self.recipe.arguments(phase, self.phase_folder(phase)) for phase in phases}
+        if "distill" in phases and self.recipe.teacher.path is None:
+            settings = {"teacher": self.recipe.teacher_arguments(self.phase_folder("teacher"))} | settings
+        lengths = {
+            name: f"{args.max_steps:,} steps" if args.max_steps > 0 else f"{args.num_train_epochs:g} epochs"
+            for name, args in settings.items()
+        }
+        return ", then ".join(f"{name} {length}" for name, length in lengths.items())
 
     # The phases
 
@@ -210,6 +226,23 @@ class Run:
         return json.loads(path.read_text("utf-8"))
 
     # Inside
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One run at a time in a folder; a killed process leaves no lock."""
+        if not self.state.is_main_process:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(f"{self.folder} is in use: another process is training there") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _pretrain(
         self, phase: str, config: BrandonConfig, arguments: Callable[[Path], Any], base: str | None = None

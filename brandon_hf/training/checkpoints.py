@@ -76,6 +76,12 @@ class InterruptibleTrainer(_Trainer):
             keep_freed_memory()
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Without the warning that a tied weight, which is saved once, lacks its second name."""
+        tied = getattr(self.model, "_tied_weights_keys", None) or {}
+        missing = [name for name in load_result.missing_keys if name not in tied]
+        super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
+
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         if self.state.global_step >= self.state.max_steps:  # transformers would take one step beyond the last
             self.control.should_training_stop = True

@@ -11,8 +11,8 @@ from tiny_texts import EXPLAINED, PAIRS, SENTENCES, STORY, write_texts
 
 from brandon_hf.data.chat import load_chats
 from brandon_hf.data.curation import curate
-from brandon_hf.data.derived import KINDS, HeldOut, derived_chats
-from brandon_hf.evaluation.generation import every_prompt, read_prompts
+from brandon_hf.data.derived import KINDS, HeldOut, derived_chats, every_prompt
+from brandon_hf.evaluation.generation import read_prompts
 
 WITHOUT_FILES = [kind.name for kind in KINDS if not kind.sources]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

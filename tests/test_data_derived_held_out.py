@@ -7,9 +7,8 @@ from collections import Counter
 import pytest
 from tiny_texts import write_texts
 
-from brandon_hf.data.derived import KINDS, HeldOut, derived_chats
+from brandon_hf.data.derived import KINDS, HeldOut, derived_chats, every_prompt
 from brandon_hf.data.derived.meaning import asked_of
-from brandon_hf.evaluation.generation import every_prompt
 
 WITHOUT_FILES = [kind.name for kind in KINDS if not kind.sources]
 

@@ -5,10 +5,9 @@ import re
 
 import pytest
 
-from brandon_hf.data.derived import primer
+from brandon_hf.data.derived import every_prompt, primer
 from brandon_hf.data.derived.numbers import WORDS
 from brandon_hf.data.sources import Source
-from brandon_hf.evaluation.generation import every_prompt
 from brandon_hf.pipeline.recipe import make_recipe
 
 COUNT = 1500

@@ -24,8 +24,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the chats and beside them what they are made of; print both."""
     from tqdm import tqdm
 
-    from brandon_hf.data.derived import KindReport, check_output, derived_chats, write_manifest, write_rows
-    from brandon_hf.evaluation.generation import every_prompt
+    from brandon_hf.data.derived import (
+        KindReport,
+        check_output,
+        derived_chats,
+        every_prompt,
+        write_manifest,
+        write_rows,
+    )
 
     output = Path(args.output).expanduser()
     check_output(output)

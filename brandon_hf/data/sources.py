@@ -208,9 +208,7 @@ class Source:
             from .synthetic import documents  # only who uses it pays for loading it
 
             return documents(self.seed)
-        from brandon_hf.evaluation.generation import every_prompt
-
-        from .derived import primer
+        from .derived import every_prompt, primer
 
         return primer.documents(self.seed, every_prompt())
 

@@ -192,11 +192,6 @@ def protocol_settings(
     }
 
 
-def every_prompt() -> list[str]:
-    """The prompts of all protocols, which nobody should train on."""
-    return [row.prompt for name in PROTOCOLS for rows in read_prompts(name).values() for row in rows]
-
-
 def read_prompts(name: str) -> dict[str, list[Row]]:
     """The prompts of a protocol by task; `identity` asks again those of `instructions` that are about the name.
 

@@ -19,6 +19,7 @@ from . import (
     lists,
     numbers,
     open_requests,
+    primer,
     reading,
     rewriting,
     stories,
@@ -27,7 +28,7 @@ from . import (
     words,
 )
 from .building import DEFAULT_ROWS, Kind, KindReport, check_output, write_manifest, write_rows
-from .held_out import HeldOut
+from .held_out import HeldOut, every_prompt
 
 _STORYBOOKS = "CC BY 4.0 (African Storybook, Pratham Books: stories marked CC-BY)"
 KINDS: tuple[Kind, ...] = (
@@ -112,6 +113,8 @@ __all__ = [
     "KindReport",
     "check_output",
     "derived_chats",
+    "every_prompt",
+    "primer",
     "write_manifest",
     "write_rows",
 ]

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from importlib.resources import files
+
+import yaml
 
 from .meaning import NUMBER, asked_of, normal
 
@@ -64,6 +67,13 @@ class HeldOut:
         """Whether a text, such as an answer, holds a prompt of four words or more."""
         padded = f" {normal(text)} "
         return any(long in padded for long in self._long)
+
+
+def every_prompt() -> list[str]:
+    """The prompts of all protocols of `brandon eval`, which nobody should train on."""
+    folder = files("brandon_hf") / "evaluation/prompts"
+    protocols = [yaml.safe_load(file.read_text("utf-8")) for file in folder.iterdir() if file.name.endswith(".yaml")]
+    return sorted(row["prompt"] for tasks in protocols for rows in tasks.values() for row in rows)
 
 
 def runs(text: str, length: int = _RUN) -> set[tuple[str, ...]]:

@@ -258,7 +258,12 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "all three of the report": {**TUNED_FURTHER, "sft.label_smoothing": 0.1, "sft.unlikelihood_alpha": 0.5},
     },
 }
-AGAINST = {"dream": "enhanced"}  # what some variants are compared with, if not the first of their question
+AGAINST = {  # what some variants are compared with, if not the first of their question
+    "dream": "enhanced",
+    "muon, rate 6e-3": "rate 6e-3",
+    "muon, rate 1.2e-2": "rate 1.2e-2",
+    "muon, rate 6e-3, longer": "rate 6e-3, longer",
+}
 LOOPS = ["free texts with loops", "greedy texts with loops"]  # of 20
 WRITING = ["chat_loss", "repetition rate", "distinct 2-grams", *LOOPS]
 COLUMNS = {  # of questions that do not show the kinds of text

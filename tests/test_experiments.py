@@ -17,7 +17,7 @@ def experiments(monkeypatch, tmp_path):
     module = importlib.import_module("experiments")
     monkeypatch.setattr(module, "DOCS", tmp_path)
     yield module
-    for name in ("experiments", "ablations"):
+    for name in ("experiments", "variants", "ablations"):
         sys.modules.pop(name, None)
 
 

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 Encoded = tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]  # token ids, assistant mask
 Chat = dict[str, Any]  # {"messages": [{"role": ..., "content": ...}, ...], "source": ...}
 
-_BUILTINS = ("synthetic",)
+BUILTINS = ("synthetic",)
 _BATCH = 256  # chats tokenized at a time
 
 
@@ -80,8 +80,8 @@ class ChatSource:
             value = getattr(self, key)
             if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
                 raise ValueError(f"chat source {self.name}: {key}={value!r} must be {wanted}")
-        if self.builtin is not None and self.builtin not in _BUILTINS:
-            raise ValueError(f"chat source: there is no builtin {self.builtin!r}; there is {', '.join(_BUILTINS)}")
+        if self.builtin is not None and self.builtin not in BUILTINS:
+            raise ValueError(f"chat source: there is no builtin {self.builtin!r}; there is {', '.join(BUILTINS)}")
         if self.weight is not None and not (self.weight > 0 and math.isfinite(self.weight)):
             raise ValueError(f"chat source {self.name}: weight={self.weight} must be a positive number")
         if self.max_rows is not None and self.max_rows < 1:
@@ -131,11 +131,11 @@ class ChatSource:
             return cls(path=text)
         if text in presets("chat"):
             return cls._from_preset(text)
-        if text in _BUILTINS:
+        if text in BUILTINS:
             return cls(builtin=text)
         raise ValueError(
             f"chat source {text!r} is no existing file, folder or glob (looked in {Path.cwd()}), no preset "
-            f"({', '.join(presets('chat'))}) and not {', '.join(_BUILTINS)}"
+            f"({', '.join(presets('chat'))}) and not {', '.join(BUILTINS)}"
         )
 
     @classmethod

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import yaml
 from transformers import TrainingArguments
 
+from brandon_hf.data.chat import BUILTINS as CHAT_BUILTINS
 from brandon_hf.data.chat import ChatSource
 from brandon_hf.data.curation import CurationRules
 from brandon_hf.data.presets import presets
@@ -371,7 +372,7 @@ def _located(value: Any, folder: str | None, section: str) -> Any:
         return [_located(item, folder, section) for item in value]
     if isinstance(value, Mapping) and isinstance(value.get("path"), str):
         return {**value, "path": _located(value["path"], folder, "")}
-    builtins = {"pretrain": BUILTINS, "chat": ("synthetic",)}.get(section, ())
+    builtins = {"pretrain": BUILTINS, "chat": CHAT_BUILTINS}.get(section, ())
     if isinstance(value, str) and not (section and (value in builtins or value in presets(section))):
         return str(Path(folder).expanduser() / Path(value).expanduser())
     return value

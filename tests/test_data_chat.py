@@ -7,7 +7,7 @@ import logging
 import datasets
 import pytest
 
-from brandon_hf.data.chat import ChatSource, load_chats, split_chats, tokenize_chats, weigh_chats
+from brandon_hf.data.chat import ChatSource, join_chats, load_chats, split_chats, tokenize_chats, weigh_chats
 from brandon_hf.data.chat_schemas import messages_of
 from brandon_hf.data.presets import presets
 from brandon_hf.tokenization import train_tokenizer
@@ -198,6 +198,36 @@ def test_weights_that_cannot_be_applied_are_refused():
         weigh_chats(rows_of("a", 3), [{"path": "a", "weight": 1}, {"path": "b"}])
     with pytest.raises(ValueError, match="b has weight=1, and none of its rows is left"):
         weigh_chats(rows_of("a", 3), [{"path": "a", "weight": 1}, {"path": "b", "weight": 1}])
+
+
+def test_joined_chats_are_conversations_in_which_nothing_is_lost_or_changed():
+    chats = rows_of("a", 300)
+    joined = join_chats(chats, 0.4, seed=1, max_characters=1000)
+    talks = [chat["messages"] for chat in joined]
+    asked = [message["content"] for messages in talks for message in messages if message["role"] == "user"]
+    assert sorted(asked) == sorted(chat["messages"][0]["content"] for chat in chats)
+    assert len(joined) == pytest.approx(0.6 * len(chats), abs=30)
+    for messages in talks:
+        assert [message["role"] for message in messages] == ["user", "assistant"] * (len(messages) // 2)
+    assert joined == join_chats(chats, 0.4, seed=1, max_characters=1000)
+    assert joined != join_chats(chats, 0.4, seed=2, max_characters=1000)
+    assert {len(chat["messages"]) for chat in chats} == {2}  # the rows themselves stay as they are
+
+
+def test_a_joined_chat_is_short_and_has_a_system_message_only_at_its_beginning():
+    chats = rows_of("a", 100)
+    chats += [{**chat, "messages": [{"role": "system", "content": "Be kind."}, *chat["messages"]]} for chat in chats]
+    joined = join_chats(chats, 0.9, max_characters=40)
+    lengths = [sum(len(message["content"]) for message in chat["messages"]) for chat in joined]
+    assert 20 < max(lengths) <= 40
+    assert not any(message["role"] == "system" for chat in joined for message in chat["messages"][1:])
+
+
+def test_chats_stay_alone_by_default_and_a_share_of_all_is_refused():
+    chats = rows_of("a", 9)
+    assert join_chats(chats, 0.0, max_characters=1000) == chats
+    with pytest.raises(ValueError, match="share=1 must be at least 0 and below 1"):
+        join_chats(chats, 1, max_characters=1000)
 
 
 def test_a_question_is_on_one_side_of_the_split_and_stays_there():

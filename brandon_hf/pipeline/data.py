@@ -14,7 +14,7 @@ from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer
 
 from brandon_hf.data import Corpus, PackedDataset, prepare_corpus, sample_texts
-from brandon_hf.data.chat import load_chats, split_chats, tokenize_chats, weigh_chats
+from brandon_hf.data.chat import join_chats, load_chats, split_chats, tokenize_chats, weigh_chats
 from brandon_hf.data.curation import curate
 from brandon_hf.files import file_written_aside, folder_written_aside
 from brandon_hf.modeling import BrandonConfig
@@ -89,7 +89,10 @@ class RunData:
 
     def chat_rows(self) -> Dataset:
         """The training chats tokenised and packed into rows of the model's context."""
-        return self._packed(weigh_chats(self.chats("train"), self.recipe.chat_sources(), self.recipe.seed))
+        recipe = self.recipe
+        chats = weigh_chats(self.chats("train"), recipe.chat_sources(), recipe.seed)
+        most = 2 * self.context  # characters: fewer than as many tokens can hold
+        return self._packed(join_chats(chats, recipe.data.chat_joined, recipe.seed, max_characters=most))
 
     @cached_property
     def validation_rows(self) -> Dataset:

@@ -69,6 +69,7 @@ class DataSettings:
     max_epochs: int = 4  # how often a source may be read to fill its share of them
     validation_fraction: float = 0.01
     chat_validation_fraction: float = 0.05
+    chat_joined: float = 0.0  # share of the training chats that go on from another one, as turns of one conversation
     curation: Mapping[str, Any] = field(default_factory=dict)  # fields of CurationRules
 
 
@@ -216,6 +217,8 @@ def _check(recipe: Recipe) -> None:
     for name in ("validation_fraction", "chat_validation_fraction"):
         if not 0 < getattr(data, name) < 1:
             raise ValueError(f"data.{name}={getattr(data, name)} must lie between 0 and 1: phases are measured on it")
+    if not 0 <= data.chat_joined < 1:
+        raise ValueError(f"data.chat_joined={data.chat_joined} must be at least 0 and below 1")
     if data.max_epochs < 1:
         raise ValueError(f"data.max_epochs={data.max_epochs} must be at least 1")
     if data.max_tokens is not None and (not isinstance(data.max_tokens, int) or data.max_tokens < 1):

@@ -70,6 +70,8 @@ MIXTURES = {  # shares of the tokens
         "dialogues": 6,
         "dictionary": 3,
     },
+    "books alone": {"books": 100},
+    "no books": {"textbooks": 40, "stories": 12, "encyclopaedia": 20, "news": 12, "dialogues": 10, "dictionary": 6},
     "half books, no dictionary": {
         "books": 52,
         "textbooks": 20,
@@ -79,6 +81,8 @@ MIXTURES = {  # shares of the tokens
         "dialogues": 5,
     },
 }
+# The place of a source decides which of its documents come first.
+MIXTURES["half books, other documents"] = dict(reversed(MIXTURES["half books"].items()))
 BASE: dict[str, Any] = {
     "seed": 0,
     "phases": ["pretrain"],
@@ -123,6 +127,10 @@ DREAM = {
     "resonance_gate": True,
 }
 FULL_STEPS = BASE["pretrain"]["max_steps"]
+# Training in two halves, the second a run that goes on with the model of the first; the optimizer starts anew.
+FIRST_HALF = {"tokens": TOKENS // 2, "pretrain.max_steps": FULL_STEPS // 2, "pretrain.min_lr_ratio": 1.0}
+SECOND_HALF = {"tokens": TOKENS // 2, "pretrain.max_steps": FULL_STEPS // 2, "pretrain.decay_steps": 0.6}
+SMALL_BATCHES = {"pretrain.per_device_train_batch_size": BATCH // 2, "pretrain.max_steps": FULL_STEPS}
 FOUR_TIMES = {"tokens": LONGER * TOKENS, "pretrain.max_steps": LONGER * FULL_STEPS}
 AVERAGED = {"average": 3, "pretrain.save_steps": FULL_STEPS // 8, "pretrain.save_total_limit": 3}  # over the decay
 DISTILLED = {
@@ -162,6 +170,22 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "batch": {
         "half books": {},
         "batch 8": {"pretrain.per_device_train_batch_size": 8, "pretrain.max_steps": TOKENS // (8 * CONTEXT)},
+    },
+    "first halves": {
+        "first half": FIRST_HALF,
+        "first half, books": {**FIRST_HALF, "mixture": "books alone"},
+        "first half, no books": {**FIRST_HALF, "mixture": "no books"},
+        "first half, batch 8": {**FIRST_HALF, **SMALL_BATCHES},
+    },
+    "order and batches": {
+        "two halves": {**SECOND_HALF, "start": "first half", "mixture": "half books, other documents"},
+        "books, then the rest": {**SECOND_HALF, "start": "first half, books", "mixture": "no books"},
+        "the rest, then books": {**SECOND_HALF, "start": "first half, no books", "mixture": "books alone"},
+        "batch 8, then 16": {
+            **SECOND_HALF,
+            "start": "first half, batch 8",
+            "mixture": "half books, other documents",
+        },
     },
     "optimizer": {
         "half books": {},

@@ -340,11 +340,11 @@ def page(runs: dict[str, dict[str, Any]], held_out: dict[str, tuple[int, int]]) 
         "# Experiments",
         "",
         f"Written by `python benchmarks/experiments.py`, which says how. Pretraining takes {TOKENS:,} tokens per run, "
-        f'{LONGER * TOKENS:,} under "Longer", half as many under "First halves", from which "Order and batches" goes on with '
-        "as many again; tuning on chats, and continuing the model of another run, a quarter of that more. A model's "
-        "eight layers are four blocks, each applied twice, unless its variant says otherwise. Bits per byte of held-out "
-        f"text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm; of 20 texts, those "
-        "that loop. Each cell is the mean over the seeds a row has, ± their standard "
+        f'{LONGER * TOKENS:,} under "Longer", half as many under "First halves", from which "Order and batches" goes '
+        "on with as many again; tuning on chats, and continuing the model of another run, a quarter of that more. A "
+        "model's eight layers are four blocks, each applied twice, unless its variant says otherwise. Bits per byte of "
+        f"held-out text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm; of 20 "
+        "texts, those that loop. Each cell is the mean over the seeds a row has, ± their standard "
         "deviation; effects are paired by seed, so compare those. What follows: [decisions](decisions.md).",
         "",
         f"Held out: {sizes}.",

@@ -23,7 +23,7 @@ def collection(tmp_path):
     folder = tmp_path / "collection"
     for name in ("10m_fast", "5m", "5m_more"):
         values = yaml.safe_load((files("brandon_hf.recipes") / name / "run.yaml").read_text("utf-8"))
-        for source in [*values["data"].get("pretrain", []), *values["data"]["chat"]]:
+        for source in [*values["data"].get("pretrain", []), *values["data"].get("chat", [])]:
             if "path" in source:
                 path = folder / source["path"]
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -117,8 +117,8 @@ def page(document: dict[str, Any]) -> str:
         "# What sorts of request are answered rightly",
         "",
         "Written by `python benchmarks/kinds.py`, which says how: percent of right answers to derived chats of seed "
-        f"{SEED}, without the {document['seen']:,} requests of the chats that were trained on. Some wrong answers are in "
-        "the file beside this one.",
+        f"{SEED}, without the {document['seen']:,} requests of the chats that were trained on. Some wrong answers are "
+        "in the file beside this one.",
         "",
         f"| sort of request | requests | {' | '.join(models)} |",
         "|---|--:" + "|--:" * len(models) + "|",

@@ -1,17 +1,21 @@
 """What each kind of derived chats asks, its answers do: worked out again here, by other code."""
 
+import itertools
 import json
 import random
 import re
 from collections import Counter
 
 import pytest
+from tiny_texts import write_texts
 
 from brandon_hf.data.derived import derived_chats
 from brandon_hf.data.derived.dictionary import definitions, entries
 from brandon_hf.data.derived.numbers import WORDS
 from brandon_hf.data.derived.plain_sentences import plain_sentences, split_sentences
 from brandon_hf.data.derived.rewriting import misspelled
+from brandon_hf.data.derived.summaries import summaries
+from brandon_hf.data.derived.tales import PLOTS, SUMMARIES
 from brandon_hf.data.derived.textbooks import explanations
 from brandon_hf.data.derived.wording import ask, ask_about, capital, choose, dressed, with_article
 from brandon_hf.metrics.checks import follows
@@ -251,6 +255,34 @@ def test_answers_about_little_texts_follow_from_them():
             assert days[at % 7] in answer, (question, answer)
             seen["day"] += 1
     assert min(seen.values()) > 30, seen
+
+
+def test_a_summary_is_short_and_names_only_who_is_in_the_text(tmp_path):
+    seen = Counter()
+    names = r"\b(?:Anna|Lily|Mia|Rosa|Nina|Ella|Ruby|Tom|Ben|Leo|Max|Omar|Paul|Sam|[A-Z][a-z]+day)\b"
+    for row in derived_chats(write_texts(tmp_path / "pretrain"), ["summaries"], 3, held_out=(), rows=600):
+        question, answer = (message["content"] for message in row["messages"])
+        assert len(answer.split()) < len(question.split()) / 2, (question, answer)
+        assert set(re.findall(names, answer)) <= set(re.findall(names, question)), (question, answer)
+        assert not re.search(r"\ba [aeio]", answer), answer
+        seen[re.sub(names, "", answer).split(" ", 2)[1]] += 1
+    assert len(seen) > 10
+
+
+def test_every_plot_has_a_summary():
+    assert list(SUMMARIES) == list(PLOTS)
+
+
+def test_the_first_sentence_sums_up_a_paragraph_of_a_textbook_only_where_it_stands_alone():
+    rest = (
+        "Wind carries sand from one place to another and rubs it against the rock. Rain and rivers take the soil "
+        "away and leave it on the plains. Plants hold the ground with their roots and slow this down a great deal."
+    )
+    kept = f"Erosion changes the shape of the land over time. {rest}"
+    others = [f"This changes the land over a long time. {rest}", f"{kept} See figure 3.", "Too short. It is. Really."]
+    rows = itertools.islice(summaries(lambda _: iter([kept, *others]), random.Random(0)), 40)
+    answers = [answer["content"] for question, answer in rows if "roots" in question["content"]]
+    assert answers == ["Erosion changes the shape of the land over time."]
 
 
 # Parts

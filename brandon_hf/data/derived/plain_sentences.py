@@ -43,10 +43,14 @@ def plain_sentences(texts: Iterator[str], least: int = 4, most: int = 13) -> Ite
     for text in texts:
         for paragraph in normalised(text).split("\n"):
             for sentence in split_sentences(paragraph):
-                if (
-                    least <= len(sentence.split()) <= most
-                    and _PLAIN.fullmatch(sentence)
-                    and not _NOT_ALONE.match(sentence)
-                    and not re.search(r"\b[A-Z]{2,}\b|\w (?:Who|What|When|Where|The|An?|He|She|It|Now)\b", sentence)
-                ):
+                if least <= len(sentence.split()) <= most and stands_alone(sentence):
                     yield sentence
+
+
+def stands_alone(sentence: str) -> bool:
+    """Whether a sentence needs nothing before it and holds nothing but words and commas."""
+    return (
+        _PLAIN.fullmatch(sentence) is not None
+        and not _NOT_ALONE.match(sentence)
+        and not re.search(r"\b[A-Z]{2,}\b|\w (?:Who|What|When|Where|The|An?|He|She|It|Now)\b", sentence)
+    )

@@ -50,8 +50,8 @@ _THINGS = "key, ball, hat, ring, book, coin, drum, kite, map, lamp, bell, shoe, 
 _SCENES = "garden, forest, meadow, village, market, old house, park, field, mill, harbour"
 _ANIMALS = "fox, bear, rabbit, mouse, cat, dog, duck, owl, frog, goat, squirrel, hedgehog, crow, donkey, monkey, sheep"
 
-# what the story is about: the story, both templates over the slots
-_PLOTS = table(
+# what the story is about: the story, both templates over the slots; `SUMMARIES` has one of each
+PLOTS = table(
     """
 a lost {thing}
     {name} had [a beautiful|an old|a little] {thing}. One [morning|day|evening] it was gone. {He} looked [under
@@ -122,6 +122,37 @@ a present
 )
 
 
+SUMMARIES = table(
+    """
+a lost {thing}
+    {name} lost {his} {thing}, but a {animal} [knew where it was|helped {him} to find it].
+a {thing}
+    {name} found a {thing} and gave it back to {other}, who had lost it.
+a {child} and a {animal}
+    {name} gave food to a hungry {animal}, and they became friends.
+a brave {animal}
+    A little {animal} saved all the other animals from a fire.
+two friends
+    {name} and {other} [quarrelled|were angry] about a {thing}, but they said sorry and shared a new one.
+a rainy day
+    On a rainy day {name} and {other} built a ship and played that they were at sea.
+a picnic
+    {name} and {other} wanted to have a picnic, but a {animal} had eaten [everything|all the food].
+a {animal} who wanted to fly
+    A {animal} wanted to fly, and the birds carried it in a basket.
+the first day at school
+    On {his} first day at school {name} was [shy|quiet] at first, but then {he} found a friend, {other}.
+a {thing} that could talk
+    {name} bought a {thing} that could talk and told {him} a story every night.
+a lazy {animal}
+    A lazy {animal} had no food for the winter, got help and learned to work.
+a present
+    {name} had no money for a present, so {he} made a picture for {other}.
+""",
+    " ",
+)
+
+
 def tales(_: Texts, rng: random.Random) -> Iterator[Chat]:
     """Stories on request, and stories to be continued or ended, without end."""
     for number in itertools.count():
@@ -144,15 +175,21 @@ def tales(_: Texts, rng: random.Random) -> Iterator[Chat]:
             yield turn(ask_about(rng, _END, " ".join(sentences[:-1])), sentences[-1])
 
 
-def _tale(rng: random.Random) -> tuple[str, str]:
+def slots_of(rng: random.Random) -> dict[str, str]:
+    """Two children, an animal, a thing and a place, for the slots of `PLOTS` and `SUMMARIES`."""
     (name, he, his, him, child), (other, *of_other) = rng.sample(_CHILDREN, 2)
-    slots = {"name": name, "he": he, "He": capital(he), "his": his, "him": him, "child": child, "other": other}
+    slots = {"name": name, "he": he, "He": capital(he), "his": his, "His": capital(his), "him": him, "child": child}
     slots |= dict(zip(("he_other", "his_other", "him_other", "other_child"), of_other, strict=True))
-    slots |= {"thing": rng.choice(_THINGS.split(", ")), "scene": rng.choice(_SCENES.split(", "))}
-    slots |= {"animal": rng.choice(_ANIMALS.split(", "))}
-    about, told = (choose(rng, part, slots) for part in rng.choice(list(_PLOTS.items())))
-    return _with_right_articles(about), _with_right_articles(told)
+    slots |= {"other": other, "thing": rng.choice(_THINGS.split(", ")), "scene": rng.choice(_SCENES.split(", "))}
+    return slots | {"animal": rng.choice(_ANIMALS.split(", "))}
 
 
-def _with_right_articles(text: str) -> str:
+def _tale(rng: random.Random) -> tuple[str, str]:
+    slots = slots_of(rng)
+    about, told = (choose(rng, part, slots) for part in rng.choice(list(PLOTS.items())))
+    return with_right_articles(about), with_right_articles(told)
+
+
+def with_right_articles(text: str) -> str:
+    """ "a owl" -> "an owl"; for the words of the tables here."""
     return re.sub(r"\b([Aa]) (?=[aeio])", r"\1n ", text)

@@ -12,7 +12,7 @@ from .wording import Chat, ask, capital, key, small, turn, with_article, words_o
 
 SOURCE = "openstax_ccby"
 
-_LINK = re.compile(r"\s*\([^()]*\[\[?link[^()]*\)|\s*\[\[?link\]?\]?(?:\(#[^)]*\))?")
+LINK = re.compile(r"\s*\([^()]*\[\[?link[^()]*\)|\s*\[\[?link\]?\]?(?:\(#[^)]*\))?")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _DEFINITION = re.compile(
     r"^(?P<article>An? |The )?(?P<term>[A-Za-z][a-z]+(?:[ -][a-z]+){0,2}) (?P<verb>is|are|refers to|is defined as) "
@@ -82,7 +82,7 @@ def explanations(texts: Texts, rng: random.Random) -> Iterator[Chat]:
     used: Counter[str] = Counter()
     written: Counter[str] = Counter()  # as they are written: names never begin with a small letter
     for text in texts(SOURCE):
-        plain = normalised(_LINK.sub("", text))
+        plain = normalised(LINK.sub("", text))
         written.update(words_of(plain))
         for paragraph in plain.split("\n"):
             sentences = _SENTENCE.split(paragraph.strip())

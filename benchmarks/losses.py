@@ -4,6 +4,8 @@
 
 - Fine-tuning step: forward and backward of a Brandon model in bf16 autocast, with transformers' cross-entropy
   (`labels=`), with ours, and with the anti-repetition objective; and the same losses alone, of given fp32 logits.
+- Head and cross-entropy of pretraining from given hidden states in bf16: all logits, the same compiled, and torch's
+  `linear_cross_entropy` in chunks.
 - Distillation: the loss and its gradients from given hidden states, with all logits at once and in chunks.
 
 Times are medians of rounds in which the variants alternate; ratios are to the first variant. Memory is what the peak of
@@ -125,6 +127,33 @@ def distillation_step(divergence: str, chunk_size: int | None) -> Step:
     return step
 
 
+def head_step(variant: str) -> Step:
+    """From the hidden states of 8 x 512 tokens to the gradients of next-token prediction."""
+    rows, vocabulary, width = 8 * 512, 8192, 256
+    hidden = torch.randn(rows, width, device=DEVICE, requires_grad=True)
+    head = torch.nn.Parameter(0.1 * torch.randn(vocabulary, width, device=DEVICE))
+    labels = torch.randint(0, vocabulary, (rows,), device=DEVICE)
+
+    def all_logits() -> torch.Tensor:
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
+            logits = functional.linear(hidden, head)
+        return functional.cross_entropy(logits.float(), labels)
+
+    def in_chunks() -> torch.Tensor:
+        options = torch.nn.LinearCrossEntropyOptions()
+        return functional.linear_cross_entropy(hidden.bfloat16(), head.bfloat16(), labels, options=options)
+
+    losses = {"all logits": all_logits, "all logits, compiled": torch.compile(all_logits), "in chunks": in_chunks}
+
+    def step() -> None:
+        losses[variant]().backward()
+        hidden.grad = head.grad = None
+
+    if "compiled" in variant:
+        step()  # compiling takes memory of its own
+    return step
+
+
 # Title -> variant -> what makes its step. The first variant is what the others are compared with.
 CASES: dict[str, dict[str, Callable[[], Step]]] = {
     "Fine-tuning step, flagship (10.7M), 16 x 512, vocabulary 8192": {
@@ -138,6 +167,9 @@ CASES: dict[str, dict[str, Callable[[], Step]]] = {
     },
     "Loss alone, fp32 logits, 16 x 256, vocabulary 2048": {
         loss: partial(loss_alone, 16, 256, 2048, loss) for loss in LOSSES
+    },
+    "Head and cross-entropy, bf16, 8 x 512, vocabulary 8192, hidden size 256": {
+        variant: partial(head_step, variant) for variant in ("all logits", "all logits, compiled", "in chunks")
     },
 } | {
     f"Distillation, {divergence}, 8 x 512, vocabulary 8192, student 256, teacher 384": {

@@ -214,13 +214,23 @@ def test_joined_chats_are_conversations_in_which_nothing_is_lost_or_changed():
     assert {len(chat["messages"]) for chat in chats} == {2}  # the rows themselves stay as they are
 
 
-def test_a_joined_chat_is_short_and_has_a_system_message_only_at_its_beginning():
+def test_a_joined_chat_is_short_and_a_system_message_speaks_of_its_own_chat_alone():
     chats = rows_of("a", 100)
     chats += [{**chat, "messages": [{"role": "system", "content": "Be kind."}, *chat["messages"]]} for chat in chats]
-    joined = join_chats(chats, 0.9, max_characters=40)
-    lengths = [sum(len(message["content"]) for message in chat["messages"]) for chat in joined]
-    assert 20 < max(lengths) <= 40
-    assert not any(message["role"] == "system" for chat in joined for message in chat["messages"][1:])
+    joined = join_chats(chats, 0.9, max_characters=80)
+    assert {len(chat["messages"]) for chat in joined if chat["messages"][0]["role"] == "system"} == {3}
+    others = [chat["messages"] for chat in joined if chat["messages"][0]["role"] != "system"]
+    assert max(map(len, others)) == 4  # of some 9 characters and 20 for its markup each
+    assert not any(message["role"] == "system" for messages in others for message in messages)
+
+
+def test_a_question_that_was_never_answered_is_left_out_where_another_chat_goes_on():
+    open_end = {"messages": [*talk("One?", "Yes.")["messages"], {"role": "user", "content": "Two?"}], "source": "a"}
+    for seed in range(5):
+        for chat in join_chats([open_end, *rows_of("a", 9)], 0.9, seed, max_characters=1000):
+            roles = [message["role"] for message in chat["messages"]]
+            assert "user user" not in " ".join(roles)
+    assert join_chats([{"messages": [], "source": "a"}] * 2, 0.9, max_characters=1000)
 
 
 def test_chats_stay_alone_by_default_and_a_share_of_all_is_refused():

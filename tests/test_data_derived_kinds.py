@@ -14,8 +14,8 @@ from brandon_hf.data.derived.dictionary import definitions, entries
 from brandon_hf.data.derived.numbers import WORDS
 from brandon_hf.data.derived.plain_sentences import plain_sentences, split_sentences
 from brandon_hf.data.derived.rewriting import misspelled
-from brandon_hf.data.derived.summaries import summaries
-from brandon_hf.data.derived.tales import PLOTS, SUMMARIES
+from brandon_hf.data.derived.summaries import REPORTS, summaries
+from brandon_hf.data.derived.tales import ANIMALS, PLOTS, SCENES, SUMMARIES, THINGS
 from brandon_hf.data.derived.textbooks import explanations
 from brandon_hf.data.derived.wording import ask, ask_about, capital, choose, dressed, with_article
 from brandon_hf.metrics.checks import follows
@@ -257,16 +257,23 @@ def test_answers_about_little_texts_follow_from_them():
     assert min(seen.values()) > 30, seen
 
 
-def test_a_summary_is_short_and_names_only_who_is_in_the_text(tmp_path):
-    seen = Counter()
-    names = r"\b(?:Anna|Lily|Mia|Rosa|Nina|Ella|Ruby|Tom|Ben|Leo|Max|Omar|Paul|Sam|[A-Z][a-z]+day)\b"
-    for row in derived_chats(write_texts(tmp_path / "pretrain"), ["summaries"], 3, held_out=(), rows=600):
+def test_a_summary_is_short_and_speaks_of_what_is_in_the_text(tmp_path):
+    seen = set()
+    she = r"Anna|Lily|Mia|Rosa|Nina|Ella|Ruby"
+    names = rf"\b(?:{she}|Tom|Ben|Leo|Max|Omar|Paul|Sam|[A-Z][a-z]+day)\b"
+    told_of = {*ANIMALS, *THINGS, *" ".join(SCENES).split(), "horse", "cow", "umbrella", "radio", "chair"} - {"old"}
+    for row in derived_chats(write_texts(tmp_path / "pretrain"), ["summaries"], 3, held_out=(), rows=2000):
         question, answer = (message["content"] for message in row["messages"])
         assert len(answer.split()) < len(question.split()) / 2, (question, answer)
+        assert not re.search(r"\ba (?!one)[aeio]|[{}\[\]|]", question + answer), (question, answer)
         assert set(re.findall(names, answer)) <= set(re.findall(names, question)), (question, answer)
-        assert not re.search(r"\ba [aeio]", answer), answer
-        seen[re.sub(names, "", answer).split(" ", 2)[1]] += 1
-    assert len(seen) > 10
+        words = told_of & set(re.findall(r"\w+", answer)) - {"garden"}  # which is planted
+        assert words <= set(re.findall(r"\w+", question)), (question, answer)
+        people = re.findall(names.replace("|[A-Z][a-z]+day", ""), answer)
+        if people and (pronouns := set(re.findall(r"\b(?:he|his|him|she|her)\b", answer))):
+            assert pronouns <= ({"she", "her"} if re.fullmatch(she, people[0]) else {"he", "his", "him"}), answer
+        seen.add(re.sub(rf"{names}|\b(?:{'|'.join(told_of)}|he|his|him|she|her|an?)\b", "_", answer))
+    assert len(seen) >= len(PLOTS) + len(REPORTS)
 
 
 def test_every_plot_has_a_summary():
@@ -279,7 +286,8 @@ def test_the_first_sentence_sums_up_a_paragraph_of_a_textbook_only_where_it_stan
         "away and leave it on the plains. Plants hold the ground with their roots and slow this down a great deal."
     )
     kept = f"Erosion changes the shape of the land over time. {rest}"
-    others = [f"This changes the land over a long time. {rest}", f"{kept} See figure 3.", "Too short. It is. Really."]
+    others = [f"This changes the land over a long time. {rest}", f"In the desert the land changes slowly. {rest}"]
+    others += [f"{kept} See figure 3.", "Too short. It is. Really.", f"{kept} {rest}"]
     rows = itertools.islice(summaries(lambda _: iter([kept, *others]), random.Random(0)), 40)
     answers = [answer["content"] for question, answer in rows if "roots" in question["content"]]
     assert answers == ["Erosion changes the shape of the land over time."]
@@ -303,6 +311,11 @@ def test_requests_are_varied_and_keep_their_words():
     assert len(about) > 30
     assert all("A cat sleeps." in one and "ount the words" in one for one in about)
     assert all(not re.search(r"\w:\?|\.:|\?:|::|\.\.$", one) for one in seen | about)
+    asked = {ask_about(rng, "In one sentence, what is this about", "A cat sleeps.") for _ in range(100)}
+    assert any(one.endswith("this about?") for one in asked)
+    assert any(
+        one.startswith("Can you summarize this") for one in (ask_about(rng, "Summarize this", "") for _ in range(500))
+    )
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,21 @@ def test_chats_generated_here_are_not_taken_for_duplicates(values, tmp_path):
     assert asked.count("Who are you?") > 5
 
 
+def test_chats_are_joined_to_conversations_if_the_recipe_says_so(values, tmp_path):
+    """The same answers are learnt, in fewer documents."""
+    rows = {}
+    for share in (0.0, 0.9):
+        changed = {**values, "data": {**values["data"], "chat_joined": share}, "model": {**values["model"]}}
+        changed["model"]["max_position_embeddings"] = 256
+        run = Run(make_recipe(changed, "joined"), tmp_path / f"joined-{share}")
+        run.data.prepare()
+        rows[share] = run.data.chat_rows().to_list()
+    documents = {share: sum(len(row["seq_lengths"]) for row in found) for share, found in rows.items()}
+    learnt = {share: sum(label != -100 for row in found for label in row["labels"]) for share, found in rows.items()}
+    assert learnt[0.0] == learnt[0.9]
+    assert documents[0.9] < documents[0.0] / 2
+
+
 def test_chats_of_which_curation_leaves_none_are_an_error(values, tmp_path):
     strict = {**values, "data": {**values["data"], "curation": {"min_answer_characters": 1000}}}
     with pytest.raises(ValueError, match="curation left none of 48 chats"):

@@ -31,6 +31,7 @@ Chat = dict[str, Any]  # {"messages": [{"role": ..., "content": ...}, ...], "sou
 
 BUILTINS = ("synthetic",)
 _BATCH = 256  # chats tokenized at a time
+_MARKUP = 10  # characters that the tokens around a message count for, when chats are joined
 
 
 @dataclass(frozen=True)
@@ -234,11 +235,11 @@ def weigh_chats(chats: Sequence[Chat], sources: Any, seed: int = 0) -> list[Chat
 
 
 def join_chats(chats: Sequence[Chat], share: float, seed: int = 0, *, max_characters: int) -> list[Chat]:
-    """Chats in random order, some of them one conversation: `share` of them go on from the chat before.
+    """Chats in random order, some of them one conversation: up to `share` of them go on from the chat before.
 
-    A model that only ever read single questions takes up what was said before instead of what is asked. A chat with a
-    system message begins a conversation, and none grows over `max_characters`. Where chats join, "source" is the
-    first one's.
+    For models that are to answer what is asked last, whatever was said before. A chat with a system message stays
+    alone, and no conversation grows over `max_characters`, in which each message counts `_MARKUP` more. What follows
+    the last answer of a chat is left out where another goes on. Where chats join, "source" is the first one's.
 
     Raises:
         ValueError: `share` is not in [0, 1).
@@ -249,16 +250,18 @@ def join_chats(chats: Sequence[Chat], share: float, seed: int = 0, *, max_charac
         return list(chats)
     rng = random.Random(f"{seed}/join")
     joined: list[Chat] = []
-    room = 0
+    room = -1
     for chat in rng.sample(chats, len(chats)):
         messages = chat["messages"]
-        length = sum(len(message["content"]) for message in messages)
-        if rng.random() < share and length <= room and messages[0]["role"] == "user":
-            joined[-1] = {**joined[-1], "messages": [*joined[-1]["messages"], *messages]}
+        length = sum(len(message["content"]) + _MARKUP for message in messages)
+        alone = any(message["role"] == "system" for message in messages)
+        if not alone and length <= room and messages[0]["role"] == "user" and rng.random() < share:
+            before = joined[-1]["messages"]
+            joined[-1] = {**joined[-1], "messages": [*before[: _answer_ends(before)[-1]], *messages]}
             room -= length
         else:
             joined.append(chat)
-            room = max_characters - length
+            room = -1 if alone or not _answer_ends(messages) else max_characters - length
     return joined
 
 

@@ -91,7 +91,7 @@ class RunData:
         """The training chats tokenised and packed into rows of the model's context."""
         recipe = self.recipe
         chats = weigh_chats(self.chats("train"), recipe.chat_sources(), recipe.seed)
-        most = 2 * self.context  # characters: fewer than as many tokens can hold
+        most = 2 * self.context  # characters; if that does not fit, the last exchanges are cut as in any long chat
         return self._packed(join_chats(chats, recipe.data.chat_joined, recipe.seed, max_characters=most))
 
     @cached_property

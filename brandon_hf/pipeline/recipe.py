@@ -69,7 +69,7 @@ class DataSettings:
     max_epochs: int = 4  # how often a source may be read to fill its share of them
     validation_fraction: float = 0.01
     chat_validation_fraction: float = 0.05
-    chat_joined: float = 0.0  # share of the training chats that go on from another one, as turns of one conversation
+    chat_joined: float = 0.0  # up to this share of the training chats go on from another one, in one conversation
     curation: Mapping[str, Any] = field(default_factory=dict)  # fields of CurationRules
 
 

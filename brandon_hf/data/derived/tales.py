@@ -42,13 +42,16 @@ _CONTINUE = (
     "Finish this story",
 )
 _END = ("Write an ending for this story", "How does this story end", "End this story with [one|a] sentence")
-_CHILDREN = tuple(
+CHILDREN = tuple(
     (name, "she", "her", "her", "girl") for name in ("Anna", "Lily", "Mia", "Rosa", "Nina", "Ella", "Ruby")
 )
-_CHILDREN += tuple((name, "he", "his", "him", "boy") for name in ("Tom", "Ben", "Leo", "Max", "Omar", "Paul", "Sam"))
-_THINGS = "key, ball, hat, ring, book, coin, drum, kite, map, lamp, bell, shoe, boat, clock, box, doll, scarf, basket"
-_SCENES = "garden, forest, meadow, village, market, old house, park, field, mill, harbour"
-_ANIMALS = "fox, bear, rabbit, mouse, cat, dog, duck, owl, frog, goat, squirrel, hedgehog, crow, donkey, monkey, sheep"
+CHILDREN += tuple((name, "he", "his", "him", "boy") for name in ("Tom", "Ben", "Leo", "Max", "Omar", "Paul", "Sam"))
+THINGS = re.findall(r"\w+", "key ball hat ring book coin drum kite map lamp bell shoe boat clock box doll scarf basket")
+SCENES = ("garden", "forest", "meadow", "village", "market", "old house", "park", "field", "mill", "harbour")
+ANIMALS = re.findall(
+    r"\w+", "fox bear rabbit mouse cat dog duck owl frog goat squirrel hedgehog crow donkey monkey sheep"
+)
+_WINGED = ("duck", "owl", "crow")
 
 # what the story is about: the story, both templates over the slots; `SUMMARIES` has one of each
 PLOTS = table(
@@ -175,18 +178,23 @@ def tales(_: Texts, rng: random.Random) -> Iterator[Chat]:
             yield turn(ask_about(rng, _END, " ".join(sentences[:-1])), sentences[-1])
 
 
-def slots_of(rng: random.Random) -> dict[str, str]:
-    """Two children, an animal, a thing and a place, for the slots of `PLOTS` and `SUMMARIES`."""
-    (name, he, his, him, child), (other, *of_other) = rng.sample(_CHILDREN, 2)
+def slots_of(rng: random.Random, plot: str = "") -> dict[str, str]:
+    """Two children, an animal, a thing and a place, for the slots of `PLOTS` and `SUMMARIES`.
+
+    In a plot about flying the animal has no wings.
+    """
+    (name, he, his, him, child), (other, *of_other) = rng.sample(CHILDREN, 2)
     slots = {"name": name, "he": he, "He": capital(he), "his": his, "His": capital(his), "him": him, "child": child}
     slots |= dict(zip(("he_other", "his_other", "him_other", "other_child"), of_other, strict=True))
-    slots |= {"other": other, "thing": rng.choice(_THINGS.split(", ")), "scene": rng.choice(_SCENES.split(", "))}
-    return slots | {"animal": rng.choice(_ANIMALS.split(", "))}
+    slots |= {"other": other, "thing": rng.choice(THINGS), "scene": rng.choice(SCENES)}
+    animals = [animal for animal in ANIMALS if "fly" not in plot or animal not in _WINGED]
+    return slots | {"animal": rng.choice(animals)}
 
 
 def _tale(rng: random.Random) -> tuple[str, str]:
-    slots = slots_of(rng)
-    about, told = (choose(rng, part, slots) for part in rng.choice(list(PLOTS.items())))
+    plot = rng.choice(list(PLOTS))
+    slots = slots_of(rng, plot)
+    about, told = (choose(rng, part, slots) for part in (plot, PLOTS[plot]))
     return with_right_articles(about), with_right_articles(told)
 
 

@@ -19,7 +19,7 @@ _IMPERATIVES = frozenset(
         "correct fix make turn join split complete continue repeat copy add subtract multiply find answer "
         "reply begin end use compare choose pick finish shorten work calculate show arrange reverse replace "
         "combine convert invent introduce help start type mention suggest state respond remove take double "
-        "divide think greet wish simplify",
+        "divide think greet wish simplify summarize summarise retell",
     )
 )
 _LIKE_YOU = re.compile(  # a unit, a useful thing, a utopia, but an unimportant, an uninvited one, an utter
@@ -101,7 +101,8 @@ def ask_about(rng: random.Random, templates: str | Sequence[str], text: str, **s
     instruction = choose(rng, template, slots).rstrip(".:?")
     layout = rng.random()
     if layout < 0.1:
-        mark = "?" if re.match(r"(?:what|which|who|how|can|could|is|are|do|does)\b", instruction.lower()) else "."
+        question = re.search(r"(?:^|, )(?:what|which|who|how|can|could|is|are|do|does)\b", instruction.lower())
+        mark = "?" if question else "."
         return f"{text}\n\n{dressed(rng, instruction + mark)}"
     opening = dressed(rng, instruction + ":")
     if not opening.endswith(":"):

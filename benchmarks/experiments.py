@@ -7,9 +7,9 @@ tokens of the text in FOLDER/pretrain. All models share one tokenizer and are me
 of which none is trained on whatever the mixture, in bits per byte by kind of text, and on BLiMP (the first pairs of
 each paradigm, from FOLDER/eval). The question "original" is the ablation table of the first report: its variants,
 like those of "tuning" and "repetition", are also tuned on chats (FOLDER/instruct) and write free texts. The variants
-of "longer" read four times the text. Where changes name a `start` or a `teacher`, that is the pretrained model of
-another variant and the same seed, which is trained first. Finished runs stand in docs/experiments.json and are not
-repeated unless their variant has changed; a stopped run continues.
+of "longer" read four times the text, those of "order and batches" go on from half a run. Where changes name a `start`
+or a `teacher`, that is the pretrained model of another variant and the same seed, which is trained first. Finished runs
+stand in docs/experiments.json and are not repeated unless their variant has changed; a stopped run continues.
 """
 
 import argparse
@@ -340,10 +340,10 @@ def page(runs: dict[str, dict[str, Any]], held_out: dict[str, tuple[int, int]]) 
         "# Experiments",
         "",
         f"Written by `python benchmarks/experiments.py`, which says how. Pretraining takes {TOKENS:,} tokens per run, "
-        f'{LONGER * TOKENS:,} under "Longer", half as many under "First halves", from which "Order and batches" goes '
-        "on with as many again; tuning on chats, and continuing the model of another run, a quarter of that more. A "
-        "model's eight layers are four blocks, each applied twice, unless its variant says otherwise. Bits per byte of "
-        f"held-out text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm; of 20 "
+        f'{LONGER * TOKENS:,} under "Longer", {TOKENS // 2:,} under "First halves", which "Order and batches" goes on '
+        "from with as many again; tuning on chats, and continuing a trained model with a teacher, a quarter of that "
+        "more. A model's eight layers are four blocks, each applied twice, unless its variant says otherwise. Bits per "
+        f"byte of held-out text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm; of 20 "
         "texts, those that loop. Each cell is the mean over the seeds a row has, ± their standard "
         "deviation; effects are paired by seed, so compare those. What follows: [decisions](decisions.md).",
         "",

@@ -60,7 +60,7 @@ MIXTURES = {  # shares of the tokens
         "dialogues": 5,
         "dictionary": 3,
     },
-    "mixture of the recipes": {  # of 5m and 10m_fast; within a kind, their files differ a little
+    "mixture of the recipes": {  # of 5m and 10m_fast without their primer; within a kind, files differ a little
         "simple books": 20,
         "other books": 15,
         "textbooks": 27,
@@ -81,8 +81,8 @@ MIXTURES = {  # shares of the tokens
         "dialogues": 5,
     },
 }
-# The place of a source decides which of its documents come first.
-MIXTURES["half books, other documents"] = dict(reversed(MIXTURES["half books"].items()))
+# The place of a source in the mixture seeds the order of its documents, so most are others.
+MIXTURES["half books, drawn again"] = dict(reversed(MIXTURES["half books"].items()))
 BASE: dict[str, Any] = {
     "seed": 0,
     "phases": ["pretrain"],
@@ -178,13 +178,13 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "first half, batch 8": {**FIRST_HALF, **SMALL_BATCHES},
     },
     "order and batches": {
-        "two halves": {**SECOND_HALF, "start": "first half", "mixture": "half books, other documents"},
+        "two halves": {**SECOND_HALF, "start": "first half", "mixture": "half books, drawn again"},
         "books, then the rest": {**SECOND_HALF, "start": "first half, books", "mixture": "no books"},
         "the rest, then books": {**SECOND_HALF, "start": "first half, no books", "mixture": "books alone"},
         "batch 8, then 16": {
             **SECOND_HALF,
             "start": "first half, batch 8",
-            "mixture": "half books, other documents",
+            "mixture": "half books, drawn again",
         },
     },
     "optimizer": {

@@ -65,7 +65,7 @@ def test_a_model_that_others_start_from_is_trained_before_them(experiments, opti
     assert [job[1:] for job in experiments.plan(options)] == [("half books", 3), ("reverse KL", 3)]
 
 
-def test_the_second_half_of_a_run_reads_other_documents_and_goes_on_from_the_first(experiments, options):
+def test_the_second_half_of_a_run_reads_another_mixture_and_goes_on_from_the_first(experiments, options):
     for name, changes in experiments.QUESTIONS["order and batches"].items():
         first = experiments.QUESTIONS["first halves"][changes["start"]]
         assert first.get("mixture", "half books") != changes["mixture"], name
@@ -73,7 +73,7 @@ def test_the_second_half_of_a_run_reads_other_documents_and_goes_on_from_the_fir
         assert values["base_model"] == str(experiments.pretrained(changes["start"], 1, options)), name
         steps, size = (values["pretrain"][key] for key in ("max_steps", "per_device_train_batch_size"))
         assert steps * size * experiments.CONTEXT == pytest.approx(experiments.TOKENS / 2, rel=0.01), name
-    shares = [experiments.MIXTURES[name] for name in ("half books", "half books, other documents")]
+    shares = [experiments.MIXTURES[name] for name in ("half books", "half books, drawn again")]
     assert shares[0] == shares[1]
     assert list(shares[0]) != list(shares[1])
 

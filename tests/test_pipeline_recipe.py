@@ -47,7 +47,6 @@ def test_a_recipe_on_the_collection_states_each_licence_and_names_the_folder_it_
     recipe = load_recipe(name, [f"data.folder={collection}"])
     for source in [*recipe.pretrain_sources(), *recipe.chat_sources()]:
         assert source.licence
-    assert name == "5m_more" or sum(source.weight for source in recipe.pretrain_sources()) == pytest.approx(100)
     monkeypatch.chdir(collection.parent)
     with pytest.raises(FileNotFoundError, match=r"gutenberg_00\.jsonl\.xz.*Set data\.folder"):
         load_recipe(name)

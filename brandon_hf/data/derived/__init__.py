@@ -1,6 +1,6 @@
 """Chats made from plain text that a user has, and from word lists and short texts of this package.
 
-A dictionary gives definitions, textbooks give explanations, picture books give stories and sentences to rewrite. Lists,
+A dictionary gives definitions, textbooks give explanations and summaries, picture books give stories and sentences to rewrite. Lists,
 sums, questions about words, facts, formats, descriptions, small talk and what Brandon says about itself come from
 tables here. Everything is in many wordings, short and in simple words, for models of a few million parameters.
 """
@@ -72,7 +72,7 @@ KINDS: tuple[Kind, ...] = (
         6,
         summaries.summaries,
         (textbooks.SOURCE,),
-        "CC BY 3.0 / 4.0 (OpenStax), Apache-2.0 (this package)",
+        "CC BY 3.0 / 4.0 (OpenStax); plots: Apache-2.0 (this package)",
     ),
     Kind("lists", "so many things of a kind, in a form", 12, lists.lists),
     Kind("numbers", "small sums, counting, sorting, comparing", 12, numbers.numbers),
@@ -100,7 +100,7 @@ def derived_chats(
 
     Args:
         folder: with the files of text that the kinds need (`Kind.sources`), in any form that `readers` reads; None if
-            no kind needs any. Only these files are read, from begin to end, once.
+            no kind needs any. Only these files are read, from begin to end, once for each kind.
         kinds: names of `KINDS`; None is all.
         seed: of everything random.
         held_out: the prompts that models are measured with. Requests that ask the same are left out (`HeldOut`).

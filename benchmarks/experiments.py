@@ -343,7 +343,7 @@ def page(runs: dict[str, dict[str, Any]], held_out: dict[str, tuple[int, int]]) 
         f'{LONGER * TOKENS:,} under "Longer", {TOKENS // 2:,} under "First halves", which "Order and batches" goes on '
         "from with as many again; tuning on chats, and continuing a trained model with a teacher, a quarter of that "
         "more. A model's eight layers are four blocks, each applied twice, unless its variant says otherwise. Bits per "
-        f"byte of held-out text by kind, their mean, and the accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm; of "
+        f"byte of held-out text by kind, their mean, and accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm; of "
         "20 texts, those that loop. Each cell is the mean over the seeds a row has, ± their standard "
         "deviation; effects are paired by seed, so compare those. What follows: [decisions](decisions.md).",
         "",

@@ -2,7 +2,7 @@
 
 A dictionary gives definitions, textbooks give explanations and summaries, picture books give stories and sentences to
 rewrite. Lists, sums, questions about words, facts, formats, descriptions, small talk and what Brandon says about itself
-come from tables here. Everything is in many wordings, short and in simple words, for models of a few million parameters.
+come from tables here. Everything is in many wordings, short and in simple words, for models of few parameters.
 """
 
 from collections.abc import Iterable, Iterator

@@ -294,10 +294,10 @@ def test_command_shows_the_page_here_and_not_in_public(folder, monkeypatch, caps
     page = types.SimpleNamespace(
         launch=lambda **options: launched.append(options) or (None, "http://here/", None), block_thread=lambda: None
     )
-    monkeypatch.setattr(app, "build", lambda models, **options: launched.append([*models, options]) or page)
+    monkeypatch.setattr(app, "build", lambda models: launched.append([*models]) or page)
     port = free_port()
     assert main(["demo", str(folder), "--port", str(port)]) == 0
-    assert launched[0] == [str(folder), {}]
+    assert launched[0] == [str(folder)]
     assert {name: launched[1][name] for name in ("server_name", "server_port", "share")} == {
         "server_name": "127.0.0.1",
         "server_port": port,
@@ -306,7 +306,7 @@ def test_command_shows_the_page_here_and_not_in_public(folder, monkeypatch, caps
     assert "http://here/" in capsys.readouterr().out
     launched.clear()
     assert main(["demo", "--port", str(port)]) == 0
-    assert launched[0] == [DEFAULT, {"memory": 0}]  # it answers worse when it is shown what was said before
+    assert launched[0] == [DEFAULT]
 
 
 def test_space_is_three_files_and_its_app_is_this_one(tmp_path, repo):

@@ -54,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--turns",
         type=int,
         metavar="N",
-        help="how many earlier exchanges the model is shown (default: all that fit; of a model that comes with this "
-        "package none, because they make its answers worse)",
+        help="how many earlier exchanges the model is shown (default: all that fit)",
     )
     parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: half the context, at most 512)")
     parser.add_argument("--seed", type=int, help="makes sampling repeatable")
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     options = sampling_options(args)
     path = args.model or pretrained_path()
     name = model_name(path)
-    turns = 0 if args.turns is None and Path(path).parent == FOLDER else args.turns
+    turns = args.turns
     if turns is not None and turns < 0:
         raise ValueError(f"--turns {turns} must not be negative")
     if args.int8:
@@ -95,8 +94,7 @@ def run(args: argparse.Namespace) -> int:
         chat.answer(args.prompt)
         return 0
     refused = False
-    alone = " Each line is answered by itself (--turns)." if turns == 0 else ""
-    for line in _lines(f"{name}: {about}. /help lists commands, Ctrl-D leaves.{alone}"):
+    for line in _lines(f"{name}: {about}. /help lists commands, Ctrl-D leaves."):
         if line in ("/exit", "/quit"):
             break
         try:

@@ -67,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
     models = {model_name(path): load(path, args.trust_remote_code) for path in args.models}
     from brandon_hf.demo import app
 
-    alone = all(model_name(path) != path for path in args.models)  # as in `brandon chat`
-    page = app.build(models, **({"memory": 0} if alone else {}))
+    page = app.build(models)
     _, *addresses = page.launch(
         server_name=args.host,
         server_port=args.port,

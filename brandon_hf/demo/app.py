@@ -73,8 +73,8 @@ def chatbot() -> gr.Chatbot:
     return shown
 
 
-def build(models: dict[str, Model], memory: int = 20) -> gr.Blocks:
-    """The page: a chat with any of `models`, named by their keys, shown `memory` earlier exchanges at most."""
+def build(models: dict[str, Model]) -> gr.Blocks:
+    """The page: a chat with any of `models`, named by their keys."""
     names = list(models)
     config = models[names[0]][0].generation_config
     longest = min(max(context_of(model) for model in models.values()) // 2, 2048)
@@ -88,7 +88,7 @@ def build(models: dict[str, Model], memory: int = 20) -> gr.Blocks:
     picker = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, render=False)
     settings = [
         gr.Textbox("", label="System prompt", placeholder="None", lines=2, render=False),
-        gr.Slider(0, 20, memory, step=1, label="Memory", info="Earlier exchanges that it is shown", render=False),
+        gr.Slider(0, 20, 20, step=1, label="Memory", info="Earlier exchanges that it is shown", render=False),
         gr.Slider(0, 2, config.temperature or 0.7, step=0.05, label="Temperature", info="0: no sampling", render=False),
         gr.Slider(0, 200, config.top_k or 0, step=1, label="Top-k", info="0: all tokens", render=False),
         gr.Slider(0.05, 1, config.top_p or 1, step=0.05, label="Top-p", info="1: all tokens", render=False),

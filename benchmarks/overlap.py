@@ -1,14 +1,16 @@
 """How much of the benchmarks stands in the training text: examples with a run of words in common.
 
-    python benchmarks/overlap.py --eval FOLDER [--recipe 5m] data.folder=FOLDER [--words 8 13]
+    python benchmarks/overlap.py --eval FOLDER [--recipes 5m 5m_more ...] --override data.folder=FOLDER [--words 8 13]
 
-The training text is what the recipe reads, whole files; the benchmarks are those of `brandon eval --data`.
+The training text is what the recipes read, whole files, and the beginning of what never ends; the benchmarks are those
+of `brandon eval --data`.
 Words are compared in lower case, without punctuation. An example counts once, however many runs it shares; one that is
 shorter than the run cannot. Writes docs/benchmarks/overlap.json and .md.
 """
 
 import argparse
 import gzip
+import itertools
 import json
 import random
 import re
@@ -24,6 +26,8 @@ from brandon_hf.data.chat import load_chats
 from brandon_hf.pipeline.recipe import load_recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs/benchmarks"
+RECIPES = ["5m", "5m_chat", "5m_more", "5m_anneal"]  # of the packaged model
+GENERATED = 50_000  # documents of a source that never ends
 MOST_WORDS = 64
 FILTER_BITS = 26
 WORD = re.compile(r"[a-z0-9]+")
@@ -118,13 +122,15 @@ class Overlap:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--eval", type=Path, required=True, metavar="FOLDER", help="files of the benchmarks")
-    parser.add_argument("--recipe", default="5m", help="whose text is looked through (default: %(default)s)")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe")
+    parser.add_argument(
+        "--recipes", nargs="+", default=RECIPES, help=f"whose text is looked through (default: {' '.join(RECIPES)})"
+    )
+    parser.add_argument("--override", nargs="+", default=[], metavar="KEY=VALUE", help="of the recipes")
     parser.add_argument("--words", nargs="+", type=int, default=[8, 13], help="lengths of runs")
     options = parser.parse_args()
     if not all(0 < length <= MOST_WORDS for length in options.words):
         parser.error(f"--words {options.words} must lie between 1 and {MOST_WORDS}")
-    recipe = load_recipe(options.recipe, options.overrides)
+    recipes = [load_recipe(name, options.override) for name in options.recipes]
     runs = Runs()
     parts = [
         (name, [runs.words(part) for part in found])
@@ -132,7 +138,7 @@ def main() -> None:
     ]
     overlaps = [Overlap(runs, length, parts) for length in options.words]
     report: dict[str, Any] = {
-        "recipe": options.recipe,
+        "recipes": options.recipes,
         "examples": dict(Counter(name for name, _ in parts)),
         "texts": {},
     }
@@ -148,10 +154,11 @@ def main() -> None:
         for overlap in overlaps:
             overlap.next_text()
 
-    for source in recipe.pretrain_sources():
+    for source in {source.name: source for recipe in recipes for source in recipe.pretrain_sources()}.values():
         documents = (document for document in source.documents(0) if document is not None)
-        look(title_of(source.name), (document.text for document in documents))
-    for chat_source in recipe.chat_sources():
+        some = itertools.islice(documents, GENERATED if source.builtin else None)
+        look(title_of(source.name), (document.text for document in some))
+    for chat_source in {source.name: source for recipe in recipes for source in recipe.chat_sources()}.values():
         chats = load_chats(chat_source)
         look(title_of(chat_source.name), (message["content"] for chat in chats for message in chat["messages"]))
     report["all"] = {str(each.length): each.shared(each.everywhere) for each in overlaps}
@@ -170,7 +177,7 @@ def page(report: dict[str, Any]) -> str:
     names = list(report["examples"])
     text = (
         "# Overlap of training text and benchmarks\n\nWritten by `python benchmarks/overlap.py`: "
-        f"the files that recipe `{report['recipe']}` reads. "
+        f"the files that the recipes {', '.join(report['recipes'])} read. "
         "Of each benchmark, the examples that share a run of words with the text.\n"
     )
     for length, everywhere in report["all"].items():

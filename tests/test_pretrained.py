@@ -107,15 +107,12 @@ def test_chat_without_a_model_or_by_name_talks_to_it(arguments, capsys, tmp_path
 
 
 @pytest.mark.parametrize("arguments", [[], ["--int8"]])
-def test_each_line_is_answered_by_itself(arguments, capsys, tmp_path, monkeypatch):
-    """It answers worse when it is shown what was said before (docs/benchmarks/history.md)."""
+def test_it_answers_what_is_asked_last(arguments, capsys, tmp_path, monkeypatch):
+    """A measurement of how well is docs/benchmarks/history.md."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    answers = []
-    for lines in ([QUESTION], ["Name a fruit.", "What is a river?", QUESTION]):
-        monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
-        assert main(["chat", *arguments, "--greedy", "--max-new-tokens", "40"]) == 0
-        answers.append(capsys.readouterr().out.strip().splitlines()[-1])
-    assert answers[0] == answers[1]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(["Name a fruit.", "What is a river?", QUESTION])))
+    assert main(["chat", *arguments, "--greedy", "--max-new-tokens", "40"]) == 0
+    assert "Brandon" in capsys.readouterr().out.strip().splitlines()[-1]
 
 
 def test_a_slip_in_its_name_is_told_before_the_hub_is_asked(capsys, monkeypatch):

@@ -11,6 +11,7 @@ from tiny_texts import write_texts
 
 from brandon_hf.data.derived import derived_chats
 from brandon_hf.data.derived.dictionary import definitions, entries
+from brandon_hf.data.derived.judging import judged
 from brandon_hf.data.derived.numbers import WORDS
 from brandon_hf.data.derived.plain_sentences import plain_sentences, split_sentences
 from brandon_hf.data.derived.rewriting import misspelled
@@ -59,7 +60,11 @@ def told_operation(story):
     """What a little story tells of its two numbers, by the words of the story."""
     if re.search(r"\beach\b|in every one of them|a day for", story):
         return "times"
-    if re.search(r"\b(?:loses|gives away|sells|broke|got lost|gave|fewer)\b|takes \w+ out", story):
+    if re.search(
+        r"\b(?:loses|gives away|sells|broke|got lost|gave|fewer|sold|used|lost|gone|fell)\b"
+        r"|takes \w+ (?:out|of them)",
+        story,
+    ):
         return "less"
     return "more"
 
@@ -70,7 +75,7 @@ def test_little_stories_with_numbers_are_right():
     for question, answer in pairs("numbers", 3000):
         story = question.lower().replace("every one", "every")
         values = [last_number(found) for found in re.findall(number, story)]
-        if "how many" not in story or "count" in story or "times does" in story or len(values) != 2:
+        if "how many" not in story or "count" in story or " times " in story or len(values) != 2:
             continue
         operation = told_operation(story.replace("every", "every one"))
         a, b = values
@@ -87,6 +92,9 @@ def test_little_stories_with_numbers_are_right():
         ("anna has 3 eggs and gives away 2. how many are left?", "less"),
         ("there are 3 eggs in a box. tom takes 2 out. how many stay in it?", "less"),
         ("tom buys 2 eggs a day for 3 days. how many eggs does tom have then?", "times"),
+        ("we have 3 eggs. tom takes 2 of them. how many do we keep?", "less"),
+        ("of 3 eggs, 2 fell down. how many eggs are still there?", "less"),
+        ("tom packs 2 eggs into each of 3 boxes. how many eggs does tom pack?", "times"),
     ],
 )
 def test_the_operation_of_a_story_is_read_from_its_words(story, operation):
@@ -96,7 +104,7 @@ def test_the_operation_of_a_story_is_read_from_its_words(story, operation):
 def test_sorted_numbers_are_sorted():
     seen = 0
     for question, answer in pairs("numbers", 3000):
-        if re.search(r"\b(?:sort|order|arrange|put)\b", question.lower()):
+        if re.search(r"\b(?:sort|order|arrange|put (?:these|the))\b", question.lower()):
             values = [int(found) for found in re.findall(r"\d+", answer)]
             assert sorted(values) == sorted(int(found) for found in re.findall(r"\d+", question)), question
             down = re.search(r"from large|from the largest|from high|descending", question) is not None
@@ -203,7 +211,7 @@ def test_yes_or_no_is_answered_with_yes_or_no():
 def test_who_is_asked_for_the_name_says_brandon():
     asked = [
         (q, a)
-        for q, a in pairs("identity", 500)
+        for q, a in pairs("identity", 1000)
         if re.search(r"^(?:what is|what's|tell me|may i know) your name|^who are you", q.lower())
     ]
     assert len(asked) > 20
@@ -406,3 +414,32 @@ def test_only_sentences_that_define_become_explanations():
     text += "\n" + "\n".join(30 * [text.lower().replace("congress", "Congress")])
     made = list(explanations(lambda _: iter([text]), random.Random(0)))
     assert [chat[1]["content"] for chat in made] == ["A glacier is a large mass of ice that moves over land."]
+
+
+def test_what_is_judged_is_what_the_tables_say():
+    rng = random.Random(3)
+    asked = [judged(rng) for _ in range(20_000)]
+    truth = {one.question: one.true for one in asked}
+    assert all(truth[one.question] == one.true for one in asked)  # no question has two answers
+    assert 0.4 < sum(one.true for one in asked) / len(asked) < 0.6
+    for question, right in (
+        ("Is a lemon yellow", True),
+        ("Is a lemon blue", False),
+        ("Is a mouse smaller than a cow", True),
+        ("Is a mouse larger than a cow", False),
+        ("Does a cow live on a farm", True),
+        ("Does a spider have eight legs", True),
+        ("Does a nail get hungry", False),
+        ("Can a dove drive a car", False),
+    ):
+        assert truth[question] is right, question
+
+
+def test_lists_mostly_begin_with_what_comes_to_mind_first():
+    names = re.compile(r"red\W+blue|apple\W+banana|january\W+february", re.IGNORECASE)
+    starts = [
+        bool(names.search(answer))
+        for question, answer in pairs("lists", 3000)
+        if re.search(r"\b(?:colours|fruits|months)\b", question) and len(re.findall(r"\w+", answer)) > 1
+    ]
+    assert 0.4 < sum(starts) / len(starts) < 0.9

@@ -25,7 +25,7 @@ def test_what_belongs_to_two_kinds_is_asked_about_neither():
     }
     seen = Counter()
     for kind in ("lists", "words"):
-        for question, answer in pairs(kind, 6000):
+        for question, answer in pairs(kind, 8000):
             low = question.lower()
             for group, members in both.items():
                 if answer.lower().strip(".") == "no" and group in low:
@@ -77,4 +77,4 @@ def test_requests_that_were_wrong_are_not_made_any_more():
         re.IGNORECASE,
     )
     assert not [text for text in texts if wrong.search(text)][:5]
-    assert any(re.search(r"tiger roars", text, re.IGNORECASE) for text in texts)
+    assert any(re.search(r"(?:tiger|lion) roars", text, re.IGNORECASE) for text in texts)

@@ -9,6 +9,7 @@ from brandon_hf.data.synthetic import world
 
 from .building import Texts
 from .fact_tables import FACTS, FALSE, TRUE
+from .judging import Judged, judged
 from .meaning import head
 from .word_lists import CAPITALS, items, pairs
 from .wording import Chat, ask, capital, choose, dressed, key, small, turn, with_article
@@ -110,6 +111,15 @@ _NAMES = {name.split()[0] for pair in pairs(CAPITALS) for name in pair}
 _NAMES |= {"January", "February", "December", "Jupiter", "Mercury", "Asia", "English"}
 
 
+_LIKE = (
+    "My {o} has the colour of {x}. [What colour is it|Which colour is that|What colour is my {o}]?",
+    "[Anna|Tom|The neighbour] has a {o} that looks like {x}. [What colour is it|Which colour is the {o}]?",
+    "A {o} in the colour of {x}: [what colour is it|which colour is that]?",
+    "I want a {o} of the same colour as {x}. Which colour do I want?",
+)
+_OWNED = ("hat", "car", "dress", "door", "shirt", "bag", "bicycle", "chair", "scarf", "pencil", "boat", "cup")
+
+
 class _Fact(NamedTuple):
     """A question without its mark, the short and the full answer, the key of what is asked."""
 
@@ -129,6 +139,8 @@ def facts(_: Texts, rng: random.Random) -> Iterator[Chat]:
         in_small_letters,
         _yes_no,
         _yes_no,
+        _yes_no,
+        _like,
         _capital,
         _world,
         begun,
@@ -304,9 +316,21 @@ def _world(rng: random.Random) -> Chat:
 
 
 def _yes_no(rng: random.Random) -> Chat:
-    true = rng.random() < 0.5
-    question = rng.choice(items(TRUE if true else FALSE))
+    if rng.random() < 0.3:
+        true = rng.random() < 0.5
+        question = Judged(rng.choice(items(TRUE if true else FALSE)), true)
+    else:
+        question = judged(rng)
+    answer = "Yes" if question.true else "No"
     if rng.random() < 0.6:
-        asked = dressed(rng, choose(rng, rng.choice(_YES_NO), {"q": question, "s": small(question)}))
-        return turn(asked, ("Yes" if true else "No") + rng.choice((".", ".", "")))
-    return turn(dressed(rng, question + "?"), ("Yes" if true else "No") + ".")
+        slots = {"q": question.question, "s": small(question.question)}
+        asked = dressed(rng, choose(rng, rng.choice(_YES_NO), slots))
+        return turn(asked, answer + rng.choice((".", ".", "")), question.asks)
+    return turn(dressed(rng, question.question + "?"), answer + ".", question.asks)
+
+
+def _like(rng: random.Random) -> Chat:
+    """The colour of something that has the colour of another thing."""
+    thing, colour = rng.choice(list(world.COLOUR.items()))
+    asked = ask(rng, _LIKE, x=thing, o=rng.choice(_OWNED))
+    return turn(asked, rng.choice((capital(colour) + ".", colour, f"It is {colour}.")), key("colour", head(thing)))

@@ -30,6 +30,13 @@ _NAME = (
     "Give {n} examples of {k}.",
     "Mention {n} {k}.",
     "Show me {n} {k}.",
+    "Which {n} {k} come to your mind?",
+    "I am looking for {n} {k}.",
+    "Please tell me {n} {k} that you know.",
+    "{n} {k}!",
+    "Say {n} {k}.",
+    "Could you think of {n} {k} for me?",
+    "What would be {n} {k}?",
 )
 _NAME_ONE = (
     "Name one of the {k}.",
@@ -55,6 +62,7 @@ _ALL = (
     "Write down the {k} in order.",
 )
 
+_FIRST = 0.6  # share of lists with the first members of a kind, in order: what is settled is not named twice
 _WITHOUT_ARTICLE = frozenset(  # kinds whose members stand in a sentence as they are
     re.findall(
         r"\w+",
@@ -79,9 +87,11 @@ def lists(_: Texts, rng: random.Random) -> Iterator[Chat]:
 
 
 def _drawn(rng: random.Random, most: int = 6) -> tuple[str, list[str]]:
+    """A kind and some of its members: mostly the first of the table, which people name first, else any."""
     kind = rng.choice(list(MEMBERS))
     members = items(MEMBERS[kind])
-    return kind, rng.sample(members, rng.randint(2, min(most, len(members))))
+    count = rng.randint(2, min(most, len(members)))
+    return kind, members[:count] if rng.random() < _FIRST else rng.sample(members, count)
 
 
 def shaped(rng: random.Random, members: Sequence[str], form: str) -> str:

@@ -28,6 +28,9 @@ _SUM = (
     "What is the sum of {a} and {b}?",
     "[Work out|Compute|Solve] {a} + {b}.",
     "Can you add {a} and {b}?",
+    "{a} and {b} make how much?",
+    "[Put|Take] {a} and {b} together. What is it?",
+    "How much is {a} and {b}?",
     "{a} plus {b} is",
     "Tell me what {a} plus {b} is.",
     "What do {a} and {b} make together?",
@@ -46,6 +49,9 @@ _DIFFERENCE = (
     "What is the difference between {a} and {b}?",
     "[Work out|Solve] {a} - {b}.",
     "What do you get if you subtract {b} from {a}?",
+    "Take {b} from {a}.",
+    "{a} less {b} is how much?",
+    "Remove {b} from {a}. What is left?",
     "Tell me what {a} minus {b} is.",
 )
 _PRODUCT = (
@@ -60,6 +66,8 @@ _PRODUCT = (
     "{a} times {b} is",
     "[Work out|Solve] {a} * {b}.",
     "What is the product of {a} and {b}?",
+    "{a} times {b} makes how much?",
+    "How many are {a} times {b}?",
 )
 _QUOTIENT = (
     "What is {a} / {b}?",
@@ -104,6 +112,11 @@ _GAINS: tuple[str, ...] = (
     "{n} has {a} {ta} and {m} has {b}. How many do they have together?",
     "I have {a} {ta} and get {b} more. How many do I have now?",
     "A [bag|box] holds {a} {ta}. {n} adds {b}. How many {s} are in it?",
+    "I buy {a} {ta} and then {b} more. How many {s} do I have?",
+    "{n} has {a} {ta} and [wins|finds|buys] {b} more. How many {s} is that?",
+    "You have {a} {ta}. I give you {b}. How many {s} do you have?",
+    "We had {a} {ta} and got {b} [from {n}|as a present|in a shop]. How many are there?",
+    "A bag has {a} {ta} in it, a box has {b}. How many {s} are in both?",
 )
 _LOSSES: tuple[str, ...] = (
     "{n} has {a} {ta} and [loses|gives away|sells] {b}. How many are left?",
@@ -111,12 +124,20 @@ _LOSSES: tuple[str, ...] = (
     "{n} had {a} {ta}. {b} [broke|got lost]. How many {s} does {n} have now?",
     "I had {a} {ta} and gave {b} to {n}. How many do I still have?",
     "{n} has {a} {ta}. {m} has {b} fewer. How many does {m} have?",
+    "I had {a} {ta} and [sold|gave away|broke] {b}. How many {s} do I [still |]have now?",
+    "{n} bought {a} {ta} and used {b}. How many {s} are left?",
+    "We have {a} {ta}. {n} takes {b} of them. How many do we keep?",
+    "You had {a} {ta} and lost {b}. How many {s} do you have now?",
+    "Of {a} {ta}, {b} [fell down|were sold|are gone]. How many {s} are still there?",
 )
 _GROUPS: tuple[str, ...] = (
     "There are {a} {h} with {b} {s} in each. How many {s} is that?",
     "{n} has {a} {h}. In every one of them are {b} {s}. How many {s} are there in all?",
     "{n} buys {b} {s} a day for {a} days. How many {s} does {n} have then?",
     "{a} children have {b} {s} each. How many {s} do they have together?",
+    "I have {a} {h}, and each holds {b} {s}. How many {s} do I have?",
+    "Each of {a} {h} has {b} {s} in it. How many {s} are there?",
+    "{n} packs {b} {s} into each of {a} {h}. How many {s} does {n} pack?",
 )
 
 
@@ -154,7 +175,7 @@ def _pair(rng: random.Random, most: int) -> tuple[int, int]:
 
 
 def _said(rng: random.Random, *values: int) -> list[str]:
-    words = rng.random() < 0.25 and max(values) <= 20
+    words = rng.random() < 0.4 and max(values) <= 20
     return [WORDS[value] if words else str(value) for value in values]
 
 

@@ -51,6 +51,20 @@ _PAIR_QUESTIONS = (
     "The opposite of {q} is",
     "What word means the opposite of {q}?",
     "Find a word that means the opposite of {q}.",
+    "What is the contrary of {q}?",
+    "Opposites: {w} and",
+    "Opposites: {w} - ?",
+    "{w} and its opposite:",
+    "Two opposites are {w} and",
+    "I say {w}, you say the opposite.",
+    "If it is not {w}, what is it?",
+    "I want the opposite of {q}. Which word is it?",
+    "Which word is as far from {w} as can be?",
+    "Which word goes with {w} as its opposite?",
+    "{w} has which opposite?",
+    "The [house|man|room|day|song|bag|game|plan|story|road] is the opposite of {w}. What is it?",
+    "Say the opposite: {w}.",
+    "Turn {w} into its opposite.",
 )
 _TIMES_PAIRED = Counter(word for pair in pairs(OPPOSITES) for word in pair)
 _PLURAL = (
@@ -124,7 +138,7 @@ def _opposite(rng: random.Random) -> Chat:
         one, other = other, one
     if _TIMES_PAIRED[one] > 1:
         return _opposite(rng)
-    asked = ask(rng, _PAIR_QUESTIONS, q=quoted(rng, one))
+    asked = ask(rng, _PAIR_QUESTIONS, q=quoted(rng, one), w=one)
     return turn(
         capital(asked) if rng.random() < 0.9 else asked,
         _short(rng, other, f"The opposite of {one} is {other}."),

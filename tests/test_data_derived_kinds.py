@@ -61,7 +61,7 @@ def told_operation(story):
     if re.search(r"\beach\b|in every one of them|a day for", story):
         return "times"
     if re.search(
-        r"\b(?:loses|gives away|sells|broke|got lost|gave|fewer|sold|used|lost|gone|fell)\b"
+        r"\b(?:loses|gives away|sells|broke|gave|fewer|sold|lost)\b"
         r"|takes \w+ (?:out|of them)",
         story,
     ):
@@ -93,8 +93,8 @@ def test_little_stories_with_numbers_are_right():
         ("there are 3 eggs in a box. tom takes 2 out. how many stay in it?", "less"),
         ("tom buys 2 eggs a day for 3 days. how many eggs does tom have then?", "times"),
         ("we have 3 eggs. tom takes 2 of them. how many do we keep?", "less"),
-        ("of 3 eggs, 2 fell down. how many eggs are still there?", "less"),
-        ("tom packs 2 eggs into each of 3 boxes. how many eggs does tom pack?", "times"),
+        ("of 3 eggs, 2 got lost. how many eggs are still there?", "less"),
+        ("tom puts 2 eggs into each of 3 boxes. how many eggs is that?", "times"),
     ],
 )
 def test_the_operation_of_a_story_is_read_from_its_words(story, operation):
@@ -421,7 +421,6 @@ def test_what_is_judged_is_what_the_tables_say():
     asked = [judged(rng) for _ in range(20_000)]
     truth = {one.question: one.true for one in asked}
     assert all(truth[one.question] == one.true for one in asked)  # no question has two answers
-    assert 0.4 < sum(one.true for one in asked) / len(asked) < 0.6
     for question, right in (
         ("Is a lemon yellow", True),
         ("Is a lemon blue", False),
@@ -431,15 +430,32 @@ def test_what_is_judged_is_what_the_tables_say():
         ("Does a spider have eight legs", True),
         ("Does a nail get hungry", False),
         ("Can a dove drive a car", False),
+        ("Can a dove fly", True),
     ):
         assert truth[question] is right, question
+    for first in ("Is", "Does", "Can", "Do"):
+        of_first = [one.true for one in asked if one.question.split()[0] == first]
+        assert 0.4 < sum(of_first) / len(of_first) < 0.6, first
+    doubtful = re.compile(r"\ba [aeio]|say roar|kite (?:a bird|breathe)|rose pink|cherry a tree|hammer an instrument")
+    assert not [question for question in truth if doubtful.search(question)]
 
 
 def test_lists_mostly_begin_with_what_comes_to_mind_first():
-    names = re.compile(r"red\W+blue|apple\W+banana|january\W+february", re.IGNORECASE)
-    starts = [
-        bool(names.search(answer))
-        for question, answer in pairs("lists", 3000)
-        if re.search(r"\b(?:colours|fruits|months)\b", question) and len(re.findall(r"\w+", answer)) > 1
-    ]
-    assert 0.4 < sum(starts) / len(starts) < 0.9
+    first, other = 0, 0
+    for question, answer in pairs("lists", 6000):
+        if re.search(r"\b(?:colours|fruits|tools|jobs)\b", question) and "elong" not in question:
+            members = re.findall(r"[a-z]{2,}", answer.lower())
+            if len(members) > 1:
+                starts = members[:2] in (["red", "blue"], ["apple", "banana"], ["hammer", "saw"], ["teacher", "doctor"])
+                first, other = first + starts, other + (not starts)
+    assert 0.4 < first / (first + other) < 0.75, (first, other)
+
+
+def test_whoever_asks_who_answers_is_told_the_name():
+    who = re.compile(
+        r"who are you\b|what are you(?: called)?\?|your name|who (?:is|writes|answers|reads)|called\?|call you\?"
+    )
+    asked = [(q, a) for q, a in pairs("identity", 1500) if who.search(q.lower()) and "gave" not in q]
+    assert len(asked) > 300
+    assert not [(q, a) for q, a in asked if "Brandon" not in a and "language model" not in a][:5]
+    assert not [q for q, _ in asked if re.match(r"(?:By the way|Now), wh.*\.$", q)][:5]

@@ -1,10 +1,15 @@
 """What benchmarks/kinds.py counts as a correct answer."""
 
+import hashlib
 import importlib
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from brandon_hf.evaluation.generation import read_prompts
+from brandon_hf.metrics.checks import check_checks
 
 pytest.importorskip("gguf")
 
@@ -58,3 +63,33 @@ def test_what_was_trained_on_is_not_asked(kinds):
     assert len(first) >= 5
     seen = {request for _, request, _ in first}
     assert not seen & {request for _, request, _ in kinds.unseen("reading", seen, 5)}
+
+
+def test_blind_prompts_are_checked_unless_they_were_trained_on(kinds, monkeypatch, tmp_path):
+    class Engine:
+        def generate(self, chat, **options):
+            return ["Yes", "."] if "wet" in chat[-1]["content"] else ["No."]
+
+    rows = [
+        {"category": "yes_no", "prompt": prompt, "check": {"kind": "yes_no", "value": value}}
+        for prompt, value in (("Is rain wet?", "yes"), ("Is sand wet?", "no"), ("Is a stone food?", "no"))
+    ]
+    (tmp_path / "prompts.yaml").write_text(yaml.safe_dump({"instructions": rows}))
+    monkeypatch.setattr(kinds, "TASKS", {})
+    monkeypatch.setattr(kinds, "BLIND", tmp_path / "prompts.yaml")
+    measured = kinds.measure(Engine(), {"Is a stone food?"}, 5)
+    assert measured["blind prompts: all"] == {"n": 2, "accuracy": 0.5}
+    assert measured["blind prompts: yes_no"] == {"n": 2, "accuracy": 0.5}
+
+
+def test_the_blind_prompts_can_be_checked(kinds):
+    rows = yaml.safe_load(kinds.BLIND.read_text("utf-8"))["instructions"]
+    assert len({row["prompt"] for row in rows}) == 80
+    assert all(check_checks(row["check"]) for row in rows)
+    prompts = {row.prompt for rows in read_prompts("strict").values() for row in rows}
+    assert not prompts & {row["prompt"] for row in rows}
+
+
+def test_the_blind_prompts_are_frozen(kinds):
+    checksum = hashlib.sha256(kinds.BLIND.read_bytes()).hexdigest()
+    assert checksum == "10b88c3b437bc03a63e472c0660f61d80ec0cf3351570ba6224fe2ae4f8c05c2"

@@ -11,17 +11,20 @@ from .talk_tables import IDENTITY, JOKES, LIKES, NAMES, PEOPLE, SMALL_TALK, SOME
 from .topics import TOPICS
 from .wording import Chat, ask, choose, dressed, key, turn
 
-_STATED = ("Tell me", "Say who", "Your name", "I forgot", "Remind me", "I did not", "I want to know")
-
 
 def identity(_: Texts, rng: random.Random) -> Iterator[Chat]:
     """Questions about Brandon itself."""
     for asked, told in itertools.cycle(IDENTITY):
-        slots = {"name": rng.choice(NAMES), "who": rng.choice(WHO), "someone": rng.choice(SOMEONE)}
-        slots |= {"lower_name": rng.choice(("my name is Brandon.", "I am called Brandon.")), "n": rng.choice(PEOPLE)}
+        slots = {
+            "name": rng.choice(NAMES),
+            "lower_name": rng.choice(("my name is Brandon.", "I am called Brandon.")),
+            "who": rng.choice(WHO),
+            "someone": rng.choice(SOMEONE),
+            "n": rng.choice(PEOPLE),
+        }
         request = choose(rng, asked, slots)
-        if request.startswith(_STATED) and " is your" not in request and " do you" not in request:
-            request = request.rstrip("?") + "."
+        if request.startswith(("Tell me", "Say who", "May I know", "Your name", "And your")):
+            request = request.rstrip("?") + ("?" if request.startswith(("May", "And")) else ".")
         yield _with_system(rng, turn(dressed(rng, request), choose(rng, choose(rng, told), slots)))
 
 

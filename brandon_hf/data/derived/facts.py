@@ -9,7 +9,7 @@ from brandon_hf.data.synthetic import world
 
 from .building import Texts
 from .fact_tables import FACTS, FALSE, TRUE
-from .judging import Judged, judged
+from .judging import FIRM_COLOUR, Judged, judged
 from .meaning import head
 from .word_lists import CAPITALS, items, pairs
 from .wording import Chat, ask, capital, choose, dressed, key, small, turn, with_article
@@ -112,10 +112,9 @@ _NAMES |= {"January", "February", "December", "Jupiter", "Mercury", "Asia", "Eng
 
 
 _LIKE = (
-    "My {o} has the colour of {x}. [What colour is it|Which colour is that|What colour is my {o}]?",
-    "[Anna|Tom|The neighbour] has a {o} that looks like {x}. [What colour is it|Which colour is the {o}]?",
+    "My {o} has the colour of {x}. [What colour is it|Which colour is that]?",
     "A {o} in the colour of {x}: [what colour is it|which colour is that]?",
-    "I want a {o} of the same colour as {x}. Which colour do I want?",
+    "I want a {o} of the same colour as {x}. Which colour is that?",
 )
 _OWNED = ("hat", "car", "dress", "door", "shirt", "bag", "bicycle", "chair", "scarf", "pencil", "boat", "cup")
 
@@ -318,19 +317,19 @@ def _world(rng: random.Random) -> Chat:
 def _yes_no(rng: random.Random) -> Chat:
     if rng.random() < 0.3:
         true = rng.random() < 0.5
-        question = Judged(rng.choice(items(TRUE if true else FALSE)), true)
+        one = Judged(rng.choice(items(TRUE if true else FALSE)), true)
     else:
-        question = judged(rng)
-    answer = "Yes" if question.true else "No"
+        one = judged(rng)
+    answer = "Yes" if one.true else "No"
     if rng.random() < 0.6:
-        slots = {"q": question.question, "s": small(question.question)}
+        slots = {"q": one.question, "s": small(one.question)}
         asked = dressed(rng, choose(rng, rng.choice(_YES_NO), slots))
-        return turn(asked, answer + rng.choice((".", ".", "")), question.asks)
-    return turn(dressed(rng, question.question + "?"), answer + ".", question.asks)
+        return turn(asked, answer + rng.choice((".", ".", "")), one.asks)
+    return turn(dressed(rng, one.question + "?"), answer + ".", one.asks)
 
 
 def _like(rng: random.Random) -> Chat:
     """The colour of something that has the colour of another thing."""
-    thing, colour = rng.choice(list(world.COLOUR.items()))
+    thing, colour = rng.choice(list(FIRM_COLOUR.items()))
     asked = ask(rng, _LIKE, x=thing, o=rng.choice(_OWNED))
     return turn(asked, rng.choice((capital(colour) + ".", colour, f"It is {colour}.")), key("colour", head(thing)))

@@ -32,7 +32,6 @@ _NAME = (
     "Show me {n} {k}.",
     "Which {n} {k} come to your mind?",
     "I am looking for {n} {k}.",
-    "Please tell me {n} {k} that you know.",
     "{n} {k}!",
     "Say {n} {k}.",
     "Could you think of {n} {k} for me?",
@@ -62,7 +61,7 @@ _ALL = (
     "Write down the {k} in order.",
 )
 
-_FIRST = 0.6  # share of lists with the first members of a kind, in order: what is settled is not named twice
+_FIRST = 0.6  # share of lists of the first members: small models repeat themselves less if the next one is settled
 _WITHOUT_ARTICLE = frozenset(  # kinds whose members stand in a sentence as they are
     re.findall(
         r"\w+",
@@ -121,7 +120,7 @@ def _formed(rng: random.Random) -> Chat:
     kind, members = _drawn(rng)
     form = rng.choice([form for form in _FORMS if form != "sentence" or kind in _WITHOUT_ARTICLE])
     number = WORDS[len(members)] if rng.random() < 0.7 else str(len(members))
-    templates = [template[:-1] + "{f}." for template in _NAME if template.endswith("{k}.")]
+    templates = [template[:-1] + "{f}." for template in _NAME if re.match(r"(?!I ).*\{k\}\.$", template)]
     asked = capital(ask(rng, templates, n=number, k=kind, f="\0"))
     return turn(
         asked.replace("\0", _form(rng, form)),

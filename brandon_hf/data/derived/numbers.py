@@ -29,7 +29,7 @@ _SUM = (
     "[Work out|Compute|Solve] {a} + {b}.",
     "Can you add {a} and {b}?",
     "{a} and {b} make how much?",
-    "[Put|Take] {a} and {b} together. What is it?",
+    "Put {a} and {b} together. How much is it?",
     "How much is {a} and {b}?",
     "{a} plus {b} is",
     "Tell me what {a} plus {b} is.",
@@ -51,7 +51,6 @@ _DIFFERENCE = (
     "What do you get if you subtract {b} from {a}?",
     "Take {b} from {a}.",
     "{a} less {b} is how much?",
-    "Remove {b} from {a}. What is left?",
     "Tell me what {a} minus {b} is.",
 )
 _PRODUCT = (
@@ -67,7 +66,7 @@ _PRODUCT = (
     "[Work out|Solve] {a} * {b}.",
     "What is the product of {a} and {b}?",
     "{a} times {b} makes how much?",
-    "How many are {a} times {b}?",
+    "How many is {a} times {b}?",
 )
 _QUOTIENT = (
     "What is {a} / {b}?",
@@ -103,7 +102,7 @@ _THINGS = (
     "shell shells",
     "plum plums",
 )
-_HOLDERS = ("boxes", "bags", "baskets", "jars", "drawers", "bowls", "piles")
+_HOLDERS = ("boxes", "bags", "baskets", "jars", "drawers", "bowls")
 _PEOPLE = ("Anna", "Tom", "Lisa", "Max", "Mia", "Ben", "Nina", "Sam", "Rosa", "Leo", "Emma", "Paul")
 _GAINS: tuple[str, ...] = (
     "{n} has {a} {ta}. {m} gives {n} {b} more. How many {s} does {n} have now?",
@@ -116,7 +115,7 @@ _GAINS: tuple[str, ...] = (
     "{n} has {a} {ta} and [wins|finds|buys] {b} more. How many {s} is that?",
     "You have {a} {ta}. I give you {b}. How many {s} do you have?",
     "We had {a} {ta} and got {b} [from {n}|as a present|in a shop]. How many are there?",
-    "A bag has {a} {ta} in it, a box has {b}. How many {s} are in both?",
+    "A bag has {a} {ta} in it and a box has {b}. How many {s} are there together?",
 )
 _LOSSES: tuple[str, ...] = (
     "{n} has {a} {ta} and [loses|gives away|sells] {b}. How many are left?",
@@ -124,11 +123,11 @@ _LOSSES: tuple[str, ...] = (
     "{n} had {a} {ta}. {b} [broke|got lost]. How many {s} does {n} have now?",
     "I had {a} {ta} and gave {b} to {n}. How many do I still have?",
     "{n} has {a} {ta}. {m} has {b} fewer. How many does {m} have?",
-    "I had {a} {ta} and [sold|gave away|broke] {b}. How many {s} do I [still |]have now?",
-    "{n} bought {a} {ta} and used {b}. How many {s} are left?",
+    "I had {a} {ta} and [sold|gave away] {b}. How many {s} do I [still |]have now?",
+    "{n} bought {a} {ta} and gave away {b}. How many {s} does {n} still have?",
     "We have {a} {ta}. {n} takes {b} of them. How many do we keep?",
     "You had {a} {ta} and lost {b}. How many {s} do you have now?",
-    "Of {a} {ta}, {b} [fell down|were sold|are gone]. How many {s} are still there?",
+    "Of {a} {ta}, {b} got lost. How many {s} are still there?",
 )
 _GROUPS: tuple[str, ...] = (
     "There are {a} {h} with {b} {s} in each. How many {s} is that?",
@@ -137,7 +136,7 @@ _GROUPS: tuple[str, ...] = (
     "{a} children have {b} {s} each. How many {s} do they have together?",
     "I have {a} {h}, and each holds {b} {s}. How many {s} do I have?",
     "Each of {a} {h} has {b} {s} in it. How many {s} are there?",
-    "{n} packs {b} {s} into each of {a} {h}. How many {s} does {n} pack?",
+    "{n} puts {b} {s} into each of {a} {h}. How many {s} is that?",
 )
 
 

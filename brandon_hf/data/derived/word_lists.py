@@ -182,8 +182,8 @@ SIZES = (  # from small to large
     "pencil, chair, table, bus, ship",
     "second, minute, hour, day, week, month, year, century",
     "letter, word, sentence, page, book",
-    "crumb, fly, button, egg, shoe, chair, horse, lorry, church, village, valley",
-    "needle, key, plate, pillow, bed, room, garden, park, desert",
+    "crumb, coin, egg, shoe, chair, horse, lorry, church, village, country",
+    "pin, key, plate, pillow, bed, room, garden, park, desert",
 )
 
 

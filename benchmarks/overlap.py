@@ -26,7 +26,7 @@ from brandon_hf.data.chat import load_chats
 from brandon_hf.pipeline.recipe import load_recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs/benchmarks"
-RECIPES = ["5m", "5m_chat", "5m_more", "5m_talk"]  # of the packaged model
+RECIPES = ["5m", "5m_chat", "5m_more"]  # of the packaged model
 GENERATED = 50_000  # documents of a source that never ends
 MOST_WORDS = 64
 FILTER_BITS = 26

@@ -21,7 +21,7 @@ def values(tmp_path):
 def collection(tmp_path):
     """The folder that the recipes on our collection of text start from, its files empty."""
     folder = tmp_path / "collection"
-    for name in ("10m_fast", "5m", "5m_more", "5m_talk"):
+    for name in ("10m_fast", "5m", "5m_more"):
         values = yaml.safe_load((files("brandon_hf.recipes") / name / "run.yaml").read_text("utf-8"))
         for source in [*values["data"].get("pretrain", []), *values["data"].get("chat", [])]:
             if "path" in source:
@@ -32,7 +32,7 @@ def collection(tmp_path):
 
 
 def test_every_model_has_a_recipe_and_the_pipelines_too():
-    names = {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2", "5m", "5m_chat", "5m_more", "5m_talk"}
+    names = {"10m_optimal", "10m_fast", "10m_combined", "10m_enhanced_v2", "5m", "5m_chat", "5m_more"}
     assert set(list_models()) | names <= set(list_recipes())
 
 
@@ -42,7 +42,7 @@ def test_every_recipe_is_valid_as_it_stands(name, collection):
     assert recipe.phases == tuple(phase for phase in PHASES if phase in recipe.phases)
 
 
-@pytest.mark.parametrize("name", ["10m_fast", "5m", "5m_chat", "5m_more", "5m_talk"])
+@pytest.mark.parametrize("name", ["10m_fast", "5m", "5m_chat", "5m_more"])
 def test_a_recipe_on_the_collection_states_each_licence_and_names_the_folder_it_misses(name, collection, monkeypatch):
     recipe = load_recipe(name, [f"data.folder={collection}"])
     for source in [*recipe.pretrain_sources(), *recipe.chat_sources()]:

@@ -50,7 +50,7 @@ _DOUBTFUL = {  # a cherry is a fruit and a tree, a kite a toy and a bird
     ("toy", "bird"),
 }
 _OTHER_USES = ("drinking", "calling", "sewing")
-_OTHER_PLACES = {  # what does not live in the sea does not live there
+_OTHER_PLACES = {  # of what lives there: where it plainly does not live
     "sea": ("desert", "farm", "jungle"),
     "ice": ("desert", "jungle"),
     "pond": ("desert", "ice"),

@@ -23,15 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from ablations import CONTEXT
+from findings import page
 from variants import (
-    AGAINST,
     BASE,
     CHATS,
-    COLUMNS,
     HELD_OUT,
     KINDS,
-    LONGER,
-    LOOPS,
     MEASURED,
     MIXTURES,
     QUESTIONS,
@@ -320,7 +317,7 @@ def write(runs: dict[str, dict[str, Any]], work: Path) -> None:
     held_out = held_out_sizes(work) or json.loads((DOCS / "experiments.json").read_text("utf-8"))["about"]["held_out"]
     document = {"about": {**about, "held_out": held_out}, "runs": runs}
     (DOCS / "experiments.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    (DOCS / "experiments.md").write_text(page(runs, held_out), "utf-8")
+    (DOCS / "experiments.md").write_text(page(runs, held_out, BLIMP_PAIRS), "utf-8")
 
 
 def held_out_sizes(work: Path) -> dict[str, tuple[int, int]]:
@@ -332,56 +329,6 @@ def held_out_sizes(work: Path) -> dict[str, tuple[int, int]]:
             texts = [json.loads(line)["text"].encode() for line in file.read_text("utf-8").splitlines()]
             sizes[kind] = (len(texts), sum(map(len, texts)))
     return sizes
-
-
-def page(runs: dict[str, dict[str, Any]], held_out: dict[str, tuple[int, int]]) -> str:
-    sizes = "; ".join(f"{kind} {count} documents, {size:,} bytes" for kind, (count, size) in held_out.items())
-    lines = [
-        "# Experiments",
-        "",
-        f"Written by `python benchmarks/experiments.py`, which says how. Pretraining takes {TOKENS:,} tokens per run, "
-        f'{LONGER * TOKENS:,} under "Longer", {TOKENS // 2:,} under "First halves", which "Order and batches" goes on '
-        "from with as many again; tuning on chats, and continuing a trained model with a teacher, a quarter of that "
-        "more. A model's eight layers are four blocks, each applied twice, unless its variant says otherwise. Bits per "
-        f"byte of held-out text by kind, their mean, and accuracy on {BLIMP_PAIRS} pairs of each BLiMP paradigm; of "
-        "20 texts, those that loop. Each cell is the mean over the seeds a row has, ± their standard "
-        "deviation; effects are paired by seed, so compare those. What follows: [decisions](decisions.md).",
-        "",
-        f"Held out: {sizes}.",
-    ]
-    for question, variants in QUESTIONS.items():
-        names = [name for name in variants if name in runs]
-        if len(names) < 2:
-            continue
-        columns = COLUMNS.get(question, [*MEASURED, "mean", "blimp"])
-        lines += ["", f"## {question.capitalize()}", "", f"| variant | parameters | seeds | {' | '.join(columns)} |"]
-        lines.append("|---" * (3 + len(columns)) + "|")
-        for name in names:
-            rows = runs[name]
-            cells = [shown(column, [row[column] for row in rows.values()]) for column in columns]
-            parameters = next(iter(rows.values()))["parameters"]
-            lines.append(f"| {name} | {parameters:,} | {', '.join(sorted(rows))} | {' | '.join(cells)} |")
-        effects = []
-        for name in names:
-            base = AGAINST.get(name, next(iter(variants)))
-            seeds = sorted(runs[name].keys() & runs.get(base, {}).keys())
-            if name == base or not seeds:
-                continue
-            gaps = {
-                column: [runs[name][seed][column] - runs[base][seed][column] for seed in seeds] for column in columns
-            }
-            cells = [shown(column, gap, sign="+") for column, gap in gaps.items()]
-            effects.append(f"| {name} against {base} | {', '.join(seeds)} | {' | '.join(cells)} |")
-        if effects:
-            lines += ["", f"| effect | seeds | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|", *effects]
-    return "\n".join(lines) + "\n"
-
-
-def shown(column: str, values: list[float], sign: str = "") -> str:
-    """The mean of a cell and, of several values, their standard deviation."""
-    digits = 1 if column in LOOPS else 3
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):{sign}.{digits}f}{spread}"
 
 
 def main() -> None:

@@ -273,3 +273,4 @@ COLUMNS = {  # of questions that do not show the kinds of text
     "tuning": ["mean after tuning", *WRITING],
     "repetition": ["mean after tuning", *WRITING],
 }
+DECIDES = {"tuning": "chat_loss", "repetition": "chat_loss"}  # the column that says what helped, if not "mean"

@@ -17,7 +17,7 @@ def experiments(monkeypatch, tmp_path):
     module = importlib.import_module("experiments")
     monkeypatch.setattr(module, "DOCS", tmp_path)
     yield module
-    for name in ("experiments", "variants", "ablations"):
+    for name in ("experiments", "findings", "variants", "ablations"):
         sys.modules.pop(name, None)
 
 
@@ -84,7 +84,7 @@ def test_effects_are_paired_by_seed(experiments):
         seed: row(experiments, "rate", "rate 6e-3", mean=base[seed]["mean"] + gap)
         for seed, gap in (("0", 0.1), ("1", 0.3))
     }
-    page = experiments.page({"half books": base, "rate 6e-3": other}, {"books": (3, 4000)})
+    page = experiments.page({"half books": base, "rate 6e-3": other}, {"books": (3, 4000)}, 100)
     effect = next(line for line in page.splitlines() if line.startswith("| rate 6e-3 against half books"))
     assert "| 0, 1 |" in effect
     assert "+0.200 ± 0.141" in effect
@@ -92,15 +92,31 @@ def test_effects_are_paired_by_seed(experiments):
 
 
 def test_a_variant_is_compared_with_what_it_differs_from(experiments):
-    figures = dict.fromkeys(experiments.COLUMNS["original"], 1.0)
+    figures = dict.fromkeys(importlib.import_module("variants").COLUMNS["original"], 1.0)
     runs = {
         name: {"1": row(experiments, "original", name, **figures | {"chat_loss": loss})}
         for name, loss in (("baseline", 4.5), ("enhanced", 4.25), ("dream", 4.75))
     }
-    page = experiments.page(runs, {})
+    page = experiments.page(runs, {}, 100)
     assert "| dream against enhanced |" in page
     assert "+0.500" in page
     assert "+0.250" not in page
+
+
+def test_what_helped_is_said_where_the_seeds_agree_and_not_otherwise(experiments):
+    def verdicts(*gaps):
+        base = {str(seed): row(experiments, "rate", "half books", mean=2.0 + seed) for seed in range(3)}
+        other = {str(seed): row(experiments, "rate", "rate 6e-3", mean=2 + seed + gap) for seed, gap in enumerate(gaps)}
+        page = experiments.page({"half books": base, "rate 6e-3": other}, {}, 100)
+        line = next(line for line in page.splitlines() if line.startswith("| rate 6e-3 | half books | mean |"))
+        return line.split("|")[-4:-1]
+
+    assert verdicts(-0.03, -0.02, -0.04) == [" -0.030 ± 0.010 ", " 3 ", " better "]
+    assert verdicts(0.03, 0.02, 0.04)[-1] == " worse "
+    # Student's t at 97.5 % is 4.30 for two degrees of freedom: +-0.025 at a deviation of 0.01
+    assert verdicts(-0.024, -0.014, -0.034)[-1] == " not shown "
+    assert verdicts(-0.026, -0.016, -0.036)[-1] == " better "
+    assert verdicts(-0.5) == [" -0.500 ", " 1 ", " one seed "]
 
 
 def test_averaged_weights_are_the_mean_of_the_last_checkpoints(experiments, tmp_path):
